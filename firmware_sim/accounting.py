@@ -1,0 +1,174 @@
+"""The memory account of one model under one profile: arena, layers, buffers, flash.
+
+The dataclasses carry the names of the JSON schema `sapool.memreport/1`; every field named `bytes` or `..._bytes` counts
+bytes. A figure is exact (what TFLM uses, to the byte) unless the `inexact` map beside it names it and says why; a figure
+that cannot be known is None and is named there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What was measured. `operators` counts those of all subgraphs; `bytes` is the size of the file."""
+
+    path: str
+    sha256: str
+    bytes: int
+    operators: int
+    subgraphs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileInfo:
+    """Which build of TFLM the figures are for. `isa` is None where the kernels do not depend on it."""
+
+    id: str
+    pointer_bytes: int
+    kernels: Literal["reference", "cmsis-nn"]
+    isa: Literal["none", "dsp", "mve"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TailPart:
+    """A share of the tail: what it is for, and its bytes with the padding in front of it."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaUse:
+    """Use of the tensor arena, in the words of TFLM's recording allocator.
+
+    Attributes:
+        total_bytes: `arena_used_bytes()` of the interpreter, head + tail.
+        head_bytes: the non-persistent part, peak of the memory plan.
+        tail_bytes: the persistent part; `tail` splits it.
+        minimum_bytes: smallest arena with which AllocateTensors succeeds; more than `total_bytes` where planning needs
+            more memory than the plan.
+        lower_bound_bytes: no plan, by whatever planner, has a smaller head: the largest sum of sizes live at one time.
+        planner: id of the planner whose plan this is.
+        exact: total, head and tail are all exact.
+        inexact: figure name to the reason why it is not exact, or why it is None.
+        unmodelled: what the account leaves out, in words; empty if `exact`.
+    """
+
+    total_bytes: int
+    head_bytes: int
+    tail_bytes: int
+    minimum_bytes: int | None
+    lower_bound_bytes: int
+    planner: str
+    exact: bool
+    inexact: Mapping[str, str] = field(default_factory=dict)
+    unmodelled: tuple[str, ...] = ()
+    tail: tuple[TailPart, ...] = ()
+
+    @property
+    def gap_bytes(self) -> int:
+        """Head beyond the lower bound: what a better plan could save at most."""
+        return self.head_bytes - self.lower_bound_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBuffer:
+    """A buffer that is alive while a layer runs. `tensor` is its name in `MemoryReport.buffers`."""
+
+    tensor: str
+    bytes: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerUse:
+    """One operator.
+
+    Attributes:
+        index: position in its subgraph.
+        op: operator name; `name` is that of its first output.
+        live_bytes: sum of all buffers alive while it runs, its scratch included.
+        scratch_bytes: the part of `live_bytes` that only its kernel uses.
+        persistent_bytes: what it adds to the tail: builtin data, kernel data, and what Prepare keeps.
+        peak: no layer has more `live_bytes`.
+        live: the buffers, by offset.
+        inexact: figure name to the reason why it is not exact.
+    """
+
+    index: int
+    op: str
+    name: str
+    live_bytes: int
+    scratch_bytes: int
+    persistent_bytes: int
+    peak: bool
+    live: tuple[LiveBuffer, ...]
+    subgraph: int = 0
+    inexact: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BufferUse:
+    """One planned buffer of the head: `bytes` (a multiple of 16) at `offset`, from time `first` to `last`, both included.
+
+    Time 0 is before the first operator, operator k of a model without control flow runs at k + 1; -1 stands for buffers
+    that no operator touches.
+    """
+
+    name: str
+    kind: Literal["tensor", "scratch"]
+    bytes: int
+    offset: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlashUse:
+    """Read-only memory. `code_bytes` depends on the application's linker and is not known here."""
+
+    model_bytes: int
+    code_bytes: int | None = None
+    inexact: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "code_bytes": "size of kernels and interpreter depends on compiler and linker"
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFit:
+    """One memory region of a target. `used_bytes` is what this model puts there."""
+
+    name: str
+    kind: str
+    size_bytes: int
+    used_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFit:
+    """Whether the model fits a target. `margin_bytes` is what its arena region has left, negative if it is too small."""
+
+    id: str
+    fits: bool
+    regions: tuple[RegionFit, ...]
+    margin_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReport:
+    """The whole account; see the classes of its parts."""
+
+    model: ModelInfo
+    profile: ProfileInfo
+    arena: ArenaUse
+    layers: tuple[LayerUse, ...]
+    buffers: tuple[BufferUse, ...]
+    flash: FlashUse
+    target: TargetFit | None = None
