@@ -75,7 +75,16 @@ def build(schema: ModuleType) -> dict[str, Any]:
         for name, code in _enum(schema.BuiltinOptions).items()
         if name != "NONE"
     }
-    structure = ("Model", "OperatorCode", "SubGraph", "Tensor", "QuantizationParameters", "Operator", "Buffer", "Metadata")
+    structure = (
+        "Model",
+        "OperatorCode",
+        "SubGraph",
+        "Tensor",
+        "QuantizationParameters",
+        "Operator",
+        "Buffer",
+        "Metadata",
+    )
     return {
         "source": "tensorflow/lite/schema/schema.fbs, by way of ai_edge_litert.schema_py_generated",
         "identifier": "TFL3",

@@ -1,0 +1,136 @@
+"""Runs a float graph in torch: for calibration, and to prove that a lowering computes what the module computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from exporters.errors import ExportError
+from exporters.graph import Graph, Operator
+
+Observe = Callable[[str, torch.Tensor], None]
+
+
+def run(graph: Graph, batch: NDArray[np.float32], observe: Observe | None = None) -> tuple[NDArray[np.float32], ...]:
+    """The outputs of a float graph with one input, for a batch.
+
+    Args:
+        graph: a graph before quantisation.
+        batch: [B, H, W, C]; B may be larger than the graph's 1.
+        observe: called with the name and the values of the input and of every computed tensor, [B, ...].
+
+    Raises:
+        ExportError: the batch does not have the input's shape.
+    """
+    shape = graph.tensors[graph.inputs[0]].shape
+    if batch.shape[1:] != shape[1:]:
+        raise ExportError(f"inputs of shape {list(batch.shape[1:])} for a graph that takes {list(shape[1:])}")
+    values = {name: torch.as_tensor(t.data) for name, t in graph.tensors.items() if t.data is not None}
+    values[graph.inputs[0]] = torch.as_tensor(batch)
+    readers = graph.consumers()
+    with torch.inference_mode():
+        if observe is not None:
+            observe(graph.inputs[0], values[graph.inputs[0]])
+        for index, op in enumerate(graph.operators):
+            inputs = [values[name] for name in op.inputs if name is not None]
+            result = _activate(op, _OPERATORS[op.op](op, *inputs))
+            values[op.outputs[0]] = result
+            if observe is not None:
+                observe(op.outputs[0], result)
+            for name in op.inputs:  # a map that nobody reads again is given back
+                if name is not None and readers[name][-1] == index and name not in graph.outputs:
+                    values.pop(name, None)
+    return tuple(values[name].numpy() for name in graph.outputs)
+
+
+def _activate(op: Operator, x: torch.Tensor) -> torch.Tensor:
+    kind = op.options.get("fused_activation_function", "NONE")
+    return {"NONE": lambda: x, "RELU": lambda: F.relu(x), "RELU6": lambda: F.relu6(x)}[str(kind)]()
+
+
+def _pair(op: Operator, stem: str, *suffix: str) -> tuple[int, int]:
+    end = "".join(suffix)
+    return int(op.options[f"{stem}_{'h' if stem != 'filter' else 'height'}{end}"]), int(  # type: ignore[arg-type]
+        op.options[f"{stem}_{'w' if stem != 'filter' else 'width'}{end}"]  # type: ignore[arg-type]
+    )
+
+
+def _padded(
+    op: Operator,
+    x: torch.Tensor,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    reach: tuple[int, int],
+    fill: float,
+) -> torch.Tensor:
+    """[B, C, H, W] padded as TFLite's SAME does; unchanged for VALID."""
+    if op.options["padding"] == "VALID":
+        return x
+    pads: list[int] = []
+    for extent, step, span in ((x.shape[3], stride[1], reach[1]), (x.shape[2], stride[0], reach[0])):
+        total = max(0, (-(-extent // step) - 1) * step + span - extent)
+        pads += [total // 2, total - total // 2]
+    return F.pad(x, pads, value=fill)
+
+
+def _conv(op: Operator, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    stride, dilation = _pair(op, "stride"), _pair(op, "dilation", "_factor")
+    depthwise = op.op == "DEPTHWISE_CONV_2D"
+    kernel = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
+    groups = x.shape[3] if depthwise else x.shape[3] // weight.shape[3]
+    reach = tuple((k - 1) * d + 1 for k, d in zip(kernel.shape[2:], dilation, strict=True))
+    nchw = _padded(op, x.permute(0, 3, 1, 2), tuple(kernel.shape[2:]), stride, reach, 0.0)  # type: ignore[arg-type]
+    return F.conv2d(nchw, kernel, bias, stride, 0, dilation, groups).permute(0, 2, 3, 1)
+
+
+def _average_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
+    kernel, stride = _pair(op, "filter"), _pair(op, "stride")
+    nchw = x.permute(0, 3, 1, 2)
+    total = F.avg_pool2d(_padded(op, nchw, kernel, stride, kernel, 0.0), kernel, stride)
+    # TFLite divides by the number of pixels inside the map, not by the window's size.
+    share = F.avg_pool2d(_padded(op, torch.ones_like(nchw[:1, :1]), kernel, stride, kernel, 0.0), kernel, stride)
+    return (total / share).permute(0, 2, 3, 1)
+
+
+def _max_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
+    kernel, stride = _pair(op, "filter"), _pair(op, "stride")
+    nchw = _padded(op, x.permute(0, 3, 1, 2), kernel, stride, kernel, float("-inf"))
+    return F.max_pool2d(nchw, kernel, stride).permute(0, 2, 3, 1)
+
+
+def _reshape(op: Operator, x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+    return x.reshape(x.shape[0], *(int(n) for n in shape[1:]))
+
+
+def _batch_matmul(op: Operator, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return a @ (b.transpose(-1, -2) if op.options["adj_y"] else b)
+
+
+def _resize(op: Operator, x: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x.permute(0, 3, 1, 2), [int(n) for n in size], mode="nearest").permute(0, 2, 3, 1)
+
+
+_OPERATORS: Final[Mapping[str, Callable[..., Any]]] = {
+    "ADD": lambda op, a, b: a + b,
+    "AVERAGE_POOL_2D": _average_pool,
+    "BATCH_MATMUL": _batch_matmul,
+    "CONCATENATION": lambda op, *values: torch.cat(values, dim=int(op.options["axis"])),
+    "CONV_2D": _conv,
+    "DEPTHWISE_CONV_2D": _conv,
+    "DIV": lambda op, a, b: a / b,
+    "HARD_SWISH": lambda op, x: F.hardswish(x),
+    "LOGISTIC": lambda op, x: torch.sigmoid(x),
+    "MAX_POOL_2D": _max_pool,
+    "MUL": lambda op, a, b: a * b,
+    "RELU": lambda op, x: F.relu(x),
+    "RELU6": lambda op, x: F.relu6(x),
+    "RESHAPE": _reshape,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "SOFTMAX": lambda op, x: torch.softmax(x * float(op.options["beta"]), dim=-1),
+    "SUB": lambda op, a, b: a - b,
+}

@@ -1,0 +1,94 @@
+"""Passes from graph to graph: scale and shift merge into convolutions, activations into what produces their input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from exporters.graph import Graph, Operator, Tensor
+
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_ACTIVATIONS = ("RELU", "RELU6")
+_CARRIES_ACTIVATION = (*_CONVOLUTIONS, "ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL_2D", "MAX_POOL_2D")
+
+
+def fold(graph: Graph) -> Graph:
+    """All passes, in the order in which they help each other."""
+    return fuse_activations(fold_affine(graph)).check()
+
+
+def fold_affine(graph: Graph) -> Graph:
+    """Merge every per-channel scale and shift (a depthwise 1x1 convolution) into the convolution that feeds it.
+
+    This is what batch normalisation becomes. It needs a convolution without activation whose output nobody else reads.
+    """
+    position = 0
+    while position < len(graph.operators):
+        merged = _merge_affine(graph, position)
+        if merged is None:
+            position += 1
+        else:
+            graph = merged
+    return graph
+
+
+def _merge_affine(graph: Graph, position: int) -> Graph | None:
+    op = graph.operators[position]
+    before = _sole_producer(graph, op.inputs[0])
+    if before is None or not _is_affine(graph, op) or before.op not in _CONVOLUTIONS:
+        return None
+    if before.options["fused_activation_function"] != "NONE":
+        return None
+    scale = _constant(graph, op.inputs[1]).reshape(-1).astype(np.float64)
+    shift = _constant(graph, op.inputs[2]).astype(np.float64)
+    weight = _constant(graph, before.inputs[1])
+    bias = _constant(graph, before.inputs[2])
+    # CONV_2D kernels are [O, h, w, I], depthwise ones [1, h, w, O].
+    along = scale.reshape(-1, 1, 1, 1) if before.op == "CONV_2D" else scale.reshape(1, 1, 1, -1)
+    tensors = (
+        Tensor(str(before.inputs[1]), weight.shape, data=np.asarray(weight * along, np.float32)),
+        Tensor(str(before.inputs[2]), bias.shape, data=np.asarray(bias * scale + shift, np.float32)),
+    )
+    joined = replace(before, outputs=op.outputs, options={**before.options, **_activation(op)})
+    operators = [joined if o is before else o for o in graph.operators if o is not op]
+    return graph.rebuilt(operators, tensors)
+
+
+def fuse_activations(graph: Graph) -> Graph:
+    """Make RELU and RELU6 part of the operator in front of them, where that operator can carry one."""
+    for op in [o for o in graph.operators if o.op in _ACTIVATIONS]:
+        before = _sole_producer(graph, op.inputs[0])
+        if before is None or before.op not in _CARRIES_ACTIVATION:
+            continue
+        if before.options["fused_activation_function"] != "NONE":
+            continue
+        joined = replace(before, outputs=op.outputs, options={**before.options, "fused_activation_function": op.op})
+        graph = graph.rebuilt([joined if o is before else o for o in graph.operators if o is not op])
+    return graph
+
+
+def _sole_producer(graph: Graph, name: str | None) -> Operator | None:
+    """The operator that writes `name`, if exactly one operator reads it and it is no output of the graph."""
+    if name is None or name in graph.outputs or len(graph.consumers().get(name, ())) != 1:
+        return None
+    index = graph.producers().get(name)
+    return None if index is None else graph.operators[index]
+
+
+def _is_affine(graph: Graph, op: Operator) -> bool:
+    if op.op != "DEPTHWISE_CONV_2D" or op.options["depth_multiplier"] != 1:
+        return False
+    return (
+        _constant(graph, op.inputs[1]).shape[:3] == (1, 1, 1) and op.options["stride_h"] == op.options["stride_w"] == 1
+    )
+
+
+def _activation(op: Operator) -> dict[str, str]:
+    return {"fused_activation_function": str(op.options["fused_activation_function"])}
+
+
+def _constant(graph: Graph, name: str | None) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    data = graph.constant(name)
+    assert data is not None, f"{name} is a constant"
+    return data

@@ -1,0 +1,33 @@
+"""Weights of torch modules as numpy arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from exporters.lower.builder import FloatArray
+
+
+def array(tensor: torch.Tensor) -> FloatArray:
+    """A detached float32 copy on the host."""
+    return np.asarray(tensor.detach().to("cpu", torch.float32).numpy())
+
+
+def batch_norm(norm: torch.nn.Module) -> tuple[FloatArray, FloatArray]:
+    """Scale and shift per channel that a batch normalisation applies in evaluation mode.
+
+    Args:
+        norm: a BatchNorm2d (or 1d) with running statistics.
+
+    Raises:
+        ValueError: it keeps no running statistics.
+    """
+    mean, variance = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
+    if mean is None or variance is None:
+        raise ValueError("a batch normalisation without running statistics")
+    eps = float(getattr(norm, "eps", 1e-5))
+    weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
+    # Folded in double precision: running variances of dead channels are tiny.
+    scale = (1.0 if weight is None else weight.detach().double().cpu()) / torch.sqrt(variance.double().cpu() + eps)
+    shift = (0.0 if bias is None else bias.detach().double().cpu()) - mean.double().cpu() * scale
+    return array(scale), array(shift)

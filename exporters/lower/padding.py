@@ -1,0 +1,81 @@
+"""Padding of a window along one axis: torch's symmetric padding, TFLite's SAME and VALID, and the way between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporters.errors import ExportError
+
+Padding = str | tuple[int, int]
+Refuse = Callable[[str, str | None], ExportError]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window that slides along one axis: the axis' extent, the kernel's, the stride and the dilation."""
+
+    extent: int
+    kernel: int
+    stride: int
+    dilation: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Pixels from the first to the last that one position reads."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    @property
+    def same_total(self) -> int:
+        """Padding that SAME adds, half of it (rounded down) in front (tensorflow/lite/kernels/padding.h)."""
+        return max(0, (-(-self.extent // self.stride) - 1) * self.stride + self.reach - self.extent)
+
+
+@dataclass(frozen=True, slots=True)
+class AxisPadding:
+    """Padding of one axis in TFLite's terms: SAME or VALID, and zeros to append to the kernel (before, after)."""
+
+    window: Window
+    same: bool
+    output: int
+    extension: tuple[int, int] = (0, 0)
+
+    def agree_with(self, other: AxisPadding, refuse: Refuse) -> AxisPadding:
+        """This axis under the rule of the other one, since one operator has one rule for both axes.
+
+        A VALID axis whose SAME form adds no padding and yields the same extent turns into SAME.
+        """
+        if self.same or not other.same:
+            return self
+        if self.window.same_total == 0 and -(-self.window.extent // self.window.stride) == self.output:
+            return AxisPadding(self.window, True, self.output)
+        raise refuse("one axis is padded and the other is not", "pad both axes alike")
+
+
+def window_padding(window: Window, padding: Padding, axis: int, refuse: Refuse) -> AxisPadding:
+    """Express `padding` ("SAME", "VALID" or torch's symmetric pair; `axis` picks 0 height, 1 width) in TFLite's terms.
+
+    Raises:
+        ExportError: the window is larger than the padded map, or no kernel of at most twice the size does the same.
+    """
+    if padding == "SAME":
+        return AxisPadding(window, True, -(-window.extent // window.stride))
+    pad = 0 if padding == "VALID" else int(padding[axis])
+    output = (window.extent + 2 * pad - window.reach) // window.stride + 1
+    if window.extent + 2 * pad < window.reach:
+        raise refuse(f"a window of {window.reach} does not fit a map of {window.extent}", None)
+    if pad == 0:
+        return AxisPadding(window, False, output)
+    if -(-window.extent // window.stride) == output:
+        limit = window.kernel + 1 if window.dilation == 1 else 1
+        for total in range(2 * limit):
+            for before in range(total + 1):
+                wider = Window(window.extent, window.kernel + total, window.stride, window.dilation)
+                # Then the real kernel starts at the same pixel; what lies outside the map is zero under both rules.
+                if wider.same_total // 2 == pad + before:
+                    return AxisPadding(wider, True, output, (before, total - before))
+    raise refuse(
+        f"padding {pad} on a map of {window.extent} (kernel {window.kernel}, stride {window.stride}) has no "
+        "counterpart in TFLite without a PAD operator, which copies the map into the arena",
+        "use SAME-style padding",
+    )

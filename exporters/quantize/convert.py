@@ -1,0 +1,93 @@
+"""Replaces every float tensor of a graph by an int8 (or int32) one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from exporters.errors import ExportError
+from exporters.graph import Graph, Operator, Quantization, Tensor
+from exporters.operators import KINDS
+from exporters.quantize.groups import share_groups
+from exporters.quantize.ranges import Range
+from exporters.quantize.scales import UNIT, asymmetric, to_int8, weight_and_bias
+
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+
+def quantize(graph: Graph, ranges: Mapping[str, Range], *, input_quantization: Quantization | None = None) -> Graph:
+    """The int8 form of a float graph: int8 in, int8 out, no float tensor left.
+
+    Args:
+        graph: float graph, from `exporters.trace.trace`.
+        ranges: range of each computed tensor, from `observe`.
+        input_quantization: scale and zero point of the graph's input where the caller's data dictate them (pixels);
+            otherwise they follow from the input's range.
+
+    Raises:
+        ExportError: two tensors that must share a scale have different fixed ones; a weight is not finite.
+    """
+    scales = _activation_scales(graph, ranges, input_quantization)
+    tensors = {name: replace(graph.tensors[name], dtype="int8", quantization=q) for name, q in scales.items()}
+    for op in graph.operators:
+        if op.op in _CONVOLUTIONS:
+            tensors.update((t.name, t) for t in _quantized_kernel(graph, op, scales))
+        else:
+            tensors.update((t.name, t) for t in _quantized_constants(graph, op))
+    return graph.rebuilt(graph.operators, tensors.values()).check()
+
+
+def _activation_scales(
+    graph: Graph, ranges: Mapping[str, Range], input_quantization: Quantization | None
+) -> dict[str, Quantization]:
+    groups = share_groups(graph)
+    spans: dict[str, Range] = {}
+    for name, group in groups.items():
+        spans[group] = spans[group].union(ranges[name]) if group in spans else ranges[name]
+    fixed: dict[str, Quantization] = {}
+    claims = [(op.outputs[0], UNIT, op.where) for op in graph.operators if KINDS[op.op].rule == "unit"]
+    if input_quantization is not None:
+        claims += [(name, input_quantization, name) for name in graph.inputs]
+    for name, wanted, where in claims:
+        known = fixed.setdefault(groups[name], wanted)
+        if known != wanted:
+            raise ExportError(
+                f"{name} must have scale {wanted.scale[0]:g} and zero point {wanted.zero_point[0]}, but shares its "
+                f"integers with a tensor of scale {known.scale[0]:g} and zero point {known.zero_point[0]}",
+                where=where,
+                hint="put an operator that rescales (a 1x1 convolution, a product) between them",
+            )
+    free = {group: asymmetric(span) for group, span in spans.items() if group not in fixed}
+    return {name: fixed[group] if group in fixed else free[group] for name, group in groups.items()}
+
+
+def _quantized_kernel(graph: Graph, op: Operator, scales: Mapping[str, Quantization]) -> list[Tensor]:
+    x, kernel, offsets = (str(name) for name in op.inputs)
+    weight, bias = graph.tensors[kernel].data, graph.tensors[offsets].data
+    assert weight is not None
+    assert bias is not None
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise ExportError("a weight is NaN or infinite", where=op.where, hint="train again, or load another checkpoint")
+    dimension = 0 if op.op == "CONV_2D" else 3
+    integers, weight_q, integer_bias, bias_q = weight_and_bias(weight, bias, scales[x].scale[0], dimension)
+    return [
+        Tensor(kernel, weight.shape, "int8", integers, weight_q),
+        Tensor(offsets, bias.shape, "int32", integer_bias, bias_q),
+    ]
+
+
+def _quantized_constants(graph: Graph, op: Operator) -> list[Tensor]:
+    """Float constants of operators without a kernel (a learned position, a factor): int8 over their own range."""
+    result = []
+    for name in op.inputs:
+        tensor = graph.tensors[name] if name is not None else None
+        if tensor is None or tensor.data is None or tensor.dtype != "float32":
+            continue
+        if not np.isfinite(tensor.data).all():
+            raise ExportError(f"the constant {tensor.name} is NaN or infinite", where=op.where)
+        span = Range(min(0.0, float(tensor.data.min())), max(0.0, float(tensor.data.max())))
+        scale = asymmetric(span)
+        result.append(Tensor(tensor.name, tensor.shape, "int8", to_int8(tensor.data, scale), scale))
+    return result

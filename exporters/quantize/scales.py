@@ -1,0 +1,60 @@
+"""Scales, zero points and integers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.graph import Quantization
+from exporters.quantize.ranges import Range
+
+UNIT = Quantization((1 / 256,), (-128,))
+"""What TFLM demands of int8 SOFTMAX and LOGISTIC (kernels/softmax_common.cc, kernels/logistic_common.cc)."""
+
+_SMALLEST_SCALE = 2.0**-40
+_LARGEST_BIAS = 2**30
+
+
+def asymmetric(span: Range) -> Quantization:
+    """Scale and zero point that spread int8's 256 values over a range; zero is represented exactly."""
+    scale = max((span.high - span.low) / 255, _SMALLEST_SCALE)
+    scale = float(np.float32(scale))
+    zero_point = int(np.clip(round(-128 - span.low / scale), -128, 127))
+    return Quantization((scale,), (zero_point,))
+
+
+def to_int8(values: NDArray[np.floating], quantization: Quantization) -> NDArray[np.int8]:
+    """Nearest int8 values under a per-tensor quantisation, clipped."""
+    real = values.astype(np.float64) / quantization.scale[0] + quantization.zero_point[0]
+    return np.clip(np.rint(real), -128, 127).astype(np.int8)
+
+
+def weight_and_bias(
+    weight: NDArray[np.floating], bias: NDArray[np.floating], input_scale: float, dimension: int
+) -> tuple[NDArray[np.int8], Quantization, NDArray[np.int32], Quantization]:
+    """Symmetric int8 weights with a scale per output channel, and the int32 bias that goes with them.
+
+    Args:
+        weight: float weights; `dimension` is the axis of the output channels.
+        bias: [channels].
+        input_scale: scale of the input; the bias' scale is input_scale * weight scale (LiteRT's int8 specification).
+
+    A channel whose bias would not fit into 30 bits gets a coarser weight scale: channels with (almost) no weights
+    have arbitrarily fine ones otherwise.
+    """
+    axes = tuple(axis for axis in range(weight.ndim) if axis != dimension)
+    peak = np.abs(weight).max(axis=axes).astype(np.float64)
+    scale = np.maximum(peak / 127, np.abs(bias.astype(np.float64)) / (_LARGEST_BIAS * input_scale))
+    scale = np.maximum(scale, _SMALLEST_SCALE).astype(np.float32).astype(np.float64)
+    along = tuple(-1 if axis == dimension else 1 for axis in range(weight.ndim))
+    integers = np.clip(np.rint(weight / scale.reshape(along)), -127, 127).astype(np.int8)
+    bias_scale = (scale * input_scale).astype(np.float32).astype(np.float64)
+    offsets = np.rint(bias / bias_scale).astype(np.int64)
+    offsets = np.clip(offsets, -(2**31) + 1, 2**31 - 1).astype(np.int32)
+    zeros = (0,) * scale.size
+    return (
+        integers,
+        Quantization(tuple(scale.tolist()), zeros, dimension),
+        offsets,
+        Quantization(tuple(bias_scale.tolist()), zeros, 0),
+    )

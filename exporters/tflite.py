@@ -1,0 +1,110 @@
+"""A torch module becomes an int8 .tflite that stock TFLM runs unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from exporters.errors import ExportError
+from exporters.execute import run
+from exporters.flatbuffer import serialise
+from exporters.graph import Graph, Quantization, Shape
+from exporters.quantize import observe, quantize
+from exporters.trace import trace
+
+PIXELS = Quantization((1 / 128,), (0,))
+"""Input quantisation of a network fed with pixel / 128 - 1: the int8 input is the pixel minus 128."""
+
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteModel:
+    """An exported model: the file's bytes, the graphs behind it, and how far they are from the module.
+
+    `lowering_error` is rms(lowered float graph - module) / std(module) on the first calibration batch; it is what the
+    lowering approximates (nothing for plain networks), before any quantisation.
+    """
+
+    content: bytes
+    float_graph: Graph
+    graph: Graph
+    lowering_error: float
+
+
+def export(
+    module: nn.Module,
+    input_shape: Shape,
+    calibration: Iterable[NDArray[np.float32]],
+    *,
+    input_quantization: Quantization | None = PIXELS,
+    description: str = "",
+    metadata: Mapping[str, bytes] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> TfliteModel:
+    """Trace, lower, quantise and serialise `module`.
+
+    Args:
+        module: a network that takes one map and returns a tensor (or several).
+        input_shape: [1, C, H, W].
+        calibration: batches [B, H, W, C], float32, as the network takes them (NHWC, already scaled); a few hundred
+            typical inputs in all.
+        input_quantization: scale and zero point of the input; None derives them from the calibration data.
+        description: text for the file's description.
+        metadata: further metadata entries of the file.
+        progress: called with the number of calibration examples seen so far.
+
+    Raises:
+        ExportError: what cannot be lowered or quantised, with the module's path and what to use instead; also when the
+            lowered graph does not compute what the module computes.
+    """
+    float_graph = trace(module, input_shape)
+    batches = iter(calibration)
+    first = next(batches, None)
+    if first is None:
+        raise ExportError("no calibration data", hint="give a few hundred typical inputs")
+    error = _lowering_error(module, float_graph, first)
+    ranges = observe(float_graph, _chain(first, batches), progress)
+    graph = quantize(float_graph, ranges, input_quantization=input_quantization)
+    content = serialise(graph, description=description, metadata=metadata)
+    return TfliteModel(content, float_graph, graph, error)
+
+
+def _chain(first: NDArray[np.float32], rest: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    yield first
+    yield from rest
+
+
+def _lowering_error(module: nn.Module, graph: Graph, batch: NDArray[np.float32]) -> float:
+    """rms difference between graph and module over the module's standard deviation.
+
+    Raises:
+        ExportError: it is above 1%: the graph is not the module (a forward that depends on more than its input).
+    """
+    lowered = run(graph, batch)[0]
+    training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            device = next((p.device for p in module.parameters()), torch.device("cpu"))
+            result = module(torch.as_tensor(batch).permute(0, 3, 1, 2).contiguous().to(device))
+    finally:
+        module.train(training)
+    expected = (result[0] if isinstance(result, (tuple, list)) else result).float().cpu().numpy()
+    if expected.ndim == 4:
+        expected = expected.transpose(0, 2, 3, 1)
+    difference = lowered.reshape(expected.shape) - expected
+    spread = float(expected.std())
+    error = float(np.sqrt(np.mean(difference**2))) / spread if spread > 0 else float(np.abs(difference).max())
+    if not error <= _TOLERANCE:
+        raise ExportError(
+            f"the lowered graph differs from the module by {error:.1%} of its output's deviation",
+            where=type(module).__name__,
+            hint="the forward may depend on more than its input; please report it if it does not",
+        )
+    return error
