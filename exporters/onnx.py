@@ -19,7 +19,7 @@ from exporters.errors import ExportError
 from firmware_sim.errors import UsageError
 
 OPSET: Final = 18
-"""Opset of the exported files: the lowest that torch's exporter writes without converting, and old enough for all tools."""
+"""Opset of the exported files: the lowest that torch's exporter writes without a conversion."""
 
 TOLERANCE: Final = 1e-4
 """Largest absolute difference between onnxruntime and torch that is accepted."""
@@ -62,15 +62,15 @@ def export(module: nn.Module, example: NDArray[np.float32], *, dynamic_batch: bo
         module.train(training)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
-    error = _difference(content, example, expected, one_by_one=not dynamic_batch)
-    if not error <= TOLERANCE:
+    off = _difference(content, example, expected, one_by_one=not dynamic_batch)
+    if not off <= TOLERANCE:
         raise ExportError(
-            f"onnxruntime differs from torch by {error:.2e}, more than {TOLERANCE:.0e}",
+            f"onnxruntime differs from torch by {off:.2e}, more than {TOLERANCE:.0e}",
             where=type(module).__name__,
             hint="please report it with the network",
         )
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=OPSET)
-    return OnnxModel(content, int(opset), len(model.graph.node), error)
+    return OnnxModel(content, int(opset), len(model.graph.node), off)
 
 
 def _torch_outputs(module: nn.Module, example: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,7 +80,7 @@ def _torch_outputs(module: nn.Module, example: NDArray[np.float32]) -> NDArray[n
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """torch's exporter and onnxsim talk on stdout and warn about their own internals; neither is the user's business."""
+    """Silence torch's exporter and onnxsim, which talk on stdout and warn about internals of their own."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -24,7 +24,7 @@ class _Tracer(torch.fx.Tracer):
 
 
 def trace(module: nn.Module, input_shape: Shape) -> Graph:
-    """The float graph of `module` for an input of `input_shape` [1, C, H, W], with normalisation and activations folded.
+    """The float graph of `module` for an input of `input_shape` [1, C, H, W]; normalisation and activations are folded.
 
     The module is read in evaluation mode; its training flag is left as it was.
 
