@@ -1,0 +1,5 @@
+"""Runs a model: in real TFLM (`tflm`), in LiteRT with its reference kernels (`litert`).
+
+Both take numpy arrays in the order of the model's inputs and give the outputs in order; for an int8 model the arrays
+are int8. Each needs an extra, which is imported when a model is first loaded.
+"""
