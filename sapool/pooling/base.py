@@ -1,0 +1,45 @@
+"""What a pooling layer is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from sapool.errors import UsageError
+
+
+class PoolingLayer(nn.Module):
+    """Shrinks a map by a whole factor: [B, C, H, W] becomes [B, C, H/stride, W/stride].
+
+    A drop-in for `nn.MaxPool2d(stride)`: kernel = stride, no padding.
+
+    Args:
+        channels: C.
+        stride: the factor.
+        size: (H, W) of the map; None where the method works at any size.
+
+    Raises:
+        UsageError: a value out of range, or a stride that does not divide the map.
+    """
+
+    strides_convolution: ClassVar[bool] = False
+    """The backbone should stride a convolution that it has anyway instead of adding this layer."""
+
+    def __init__(self, channels: int, stride: int, size: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        if channels < 1 or stride < 1:
+            raise UsageError(f"{type(self).__name__}: {channels} channels and a stride of {stride} make no sense")
+        if size is not None and (min(size) < stride or size[0] % stride or size[1] % stride):
+            raise UsageError(
+                f"{type(self).__name__}: a stride of {stride} does not divide a map of {size[0]}x{size[1]}",
+                hint="choose a stride that divides height and width",
+            )
+        self.channels, self.stride, self.size = channels, stride, size
+
+    def extra_repr(self) -> str:
+        return f"channels={self.channels}, stride={self.stride}, size={self.size}"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
