@@ -1,0 +1,163 @@
+"""Pooling layers against plain, separately written equations."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+import torch.nn.functional as F  # noqa: E402
+
+from sapool import catalog, pooling  # noqa: E402
+from sapool.errors import UsageError  # noqa: E402
+from sapool.pooling.registry import method  # noqa: E402
+
+
+def layer(channels=8, stride=2, size=(8, 8), training=False, **options):
+    """A self-attentive layer in double precision, with weights that make the attention matter."""
+    torch.manual_seed(0)
+    pool = pooling.create("self_attentive", channels=channels, stride=stride, size=size, **options).double()
+    with torch.no_grad():
+        for parameter in pool.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.4)
+        for name, buffer in pool.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_()
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 2)
+    return pool.train(training)
+
+
+def equations(pool, x):
+    """The layer as the paper writes it: every step at full resolution, attention by torch's own module."""
+    batch, channels, height, width = x.shape
+    p, s, embedding = pool.patch, pool.stride, pool.embedding
+    norm = pool.patch_embed.bn
+    tokens = F.conv2d(x, pool.patch_embed.conv.weight, stride=p)
+    tokens = F.relu(F.batch_norm(tokens, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps))
+    rows, columns = height // p, width // p
+    position = torch.empty(embedding, rows, columns, dtype=x.dtype)
+    for row in range(rows):
+        for column in range(columns):
+            position[:, row, column] = torch.cat([pool.positions.col[:, column], pool.positions.row[:, row]])
+    sequence = (tokens + position).reshape(batch, embedding, rows * columns).permute(0, 2, 1)
+    a = pool.attention
+    mixed, _ = F.multi_head_attention_forward(
+        sequence.transpose(0, 1), sequence.transpose(0, 1), sequence.transpose(0, 1), embedding, pool.heads,
+        torch.cat([a.query.weight, a.key.weight, a.value.weight]), torch.cat([a.query.bias, a.key.bias, a.value.bias]),
+        None, None, False, 0.0, a.output.weight, a.output.bias, need_weights=False,
+    )  # fmt: skip
+    attended = mixed.permute(1, 2, 0).reshape(batch, embedding, rows, columns)
+    full = attended.repeat_interleave(p, 2).repeat_interleave(p, 3)
+    norm = pool.restore.bn
+    full = F.conv2d(full, pool.restore.conv.weight)
+    full = F.batch_norm(full, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    weight = torch.exp(torch.sigmoid(full))
+    y = F.avg_pool2d(x * weight, s)
+    return y / F.avg_pool2d(weight, s) if pool.window_norm else y
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patch": 2},
+        {"patch": 4, "heads": 4},
+        {"patch": 1},
+        {"patch": 1, "window_norm": True},
+        {"patch": 2, "stride": 4, "window_norm": True, "heads": 1},
+        {"patch": 3, "stride": 2, "size": (12, 12), "window_norm": True},
+        {"patch": 3, "stride": 2, "size": (12, 6)},
+        {"patch": 2, "ratio": 0.5},
+        {"patch": 2, "stride": 1},
+    ],
+    ids=str,
+)
+def test_the_lean_form_equals_the_equations(options):
+    pool = layer(**options)
+    size = pool.size
+    x = torch.randn(3, 8, *size, dtype=torch.float64, requires_grad=True)
+    actual, expected = pool(x), equations(pool, x)
+    assert actual.shape == (3, 8, size[0] // pool.stride, size[1] // pool.stride)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+    probe = torch.randn_like(actual)
+    wanted = [x, *pool.parameters()]
+    gradients = torch.autograd.grad((actual * probe).sum(), wanted)
+    for ours, theirs in zip(gradients, torch.autograd.grad((expected * probe).sum(), wanted), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_window_norm_with_constant_weights_would_be_average_pooling():
+    # The degenerate case that is refused, made by hand: the weights cancel out and the attention gets no gradient.
+    pool = layer(patch=2)
+    pool.window_norm = True
+    x = torch.randn(2, 8, 8, 8, dtype=torch.float64)
+    y = pool(x)
+    torch.testing.assert_close(y, F.avg_pool2d(x, 2))
+    (y * torch.randn_like(y)).sum().backward()
+    assert pool.attention.query.weight.grad.abs().max() < 1e-9
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(2, 2), (4, 2), (1, 1), (4, 4)])
+def test_the_degenerate_setting_is_refused_and_explained(patch, stride):
+    with pytest.raises(UsageError, match="is average pooling: the weights are constant inside each window"):
+        pooling.create("self_attentive", channels=8, stride=stride, size=(8, 8), patch=patch, window_norm=True)
+
+
+def test_weights_lie_between_one_and_e():
+    pool = layer(patch=1)
+    weights = pool.weights(torch.randn(2, 8, 8, 8, dtype=torch.float64) * 10)
+    assert weights.min() >= 1
+    assert weights.max() <= torch.e
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "window_norm", "patch"),
+    [((16, 16), 2, False, 2), ((32, 32), 2, False, 4), ((128, 128), 2, False, 16), ((28, 28), 2, False, 4),
+     ((8, 8), 2, True, 1), ((16, 16), 4, True, 2), ((64, 64), 1, False, 8)],
+)  # fmt: skip
+def test_the_default_patch_keeps_tokens_few(size, stride, window_norm, patch):
+    pool = pooling.create("self_attentive", channels=4, stride=stride, size=size, window_norm=window_norm)
+    assert pool.patch == patch
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"channels": 8, "stride": 2}, "needs the map's size"),
+        ({"channels": 8, "stride": 16, "size": (8, 8)}, "does not divide a map of 8x8"),
+        ({"channels": 8, "stride": 3, "size": (8, 8)}, "does not divide a map of 8x8"),
+        ({"channels": 8, "stride": 2, "size": (8, 8), "patch": 3}, "patch of 3 does not divide"),
+        ({"channels": 3, "stride": 2, "size": (8, 8), "heads": 1}, "an embedding of 3 is odd"),
+        ({"channels": 8, "stride": 2, "size": (8, 8), "head": 1}, "did you mean heads"),
+        ({"channels": 8, "stride": 2, "size": (8, 8), "heads": 0}, "must be positive"),
+        ({"channels": 0, "stride": 2, "size": (8, 8)}, "0 channels"),
+    ],
+)
+def test_bad_arguments_say_what_to_do(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        pooling.create("self_attentive", **arguments)
+
+
+@pytest.mark.parametrize("name", sorted(catalog.POOLING))
+def test_every_method_is_a_drop_in_for_a_max_pool(name):
+    pool = pooling.create(name, channels=6, stride=2, size=(8, 12))
+    assert pool(torch.randn(2, 6, 8, 12)).shape == (2, 6, 4, 6)
+    assert pool(torch.randn(2, 6, 8, 12).to(memory_format=torch.channels_last)).shape == (2, 6, 4, 6)
+
+
+def test_the_catalogue_is_the_registry():
+    assert pooling.available() == tuple(sorted(catalog.POOLING))
+    for name in catalog.POOLING:
+        assert method(name).__module__ == catalog.POOLING[name]
+
+
+def test_a_second_layer_of_one_name_is_refused():
+    with pytest.raises(ValueError, match="registered already"):
+
+        @pooling.register("max")
+        class Other(pooling.PoolingLayer):
+            pass
+
+
+def test_an_unknown_method_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean average"):
+        pooling.create("avarage", channels=4, stride=2)
