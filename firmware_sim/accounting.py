@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from firmware_sim.errors import ModelError
+
+if TYPE_CHECKING:
+    from firmware_sim.model import Model
+    from firmware_sim.profiles import Profile
+    from firmware_sim.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +141,7 @@ class FlashUse:
     model_bytes: int
     code_bytes: int | None = None
     inexact: Mapping[str, str] = field(
-        default_factory=lambda: {
-            "code_bytes": "size of kernels and interpreter depends on compiler and linker"
-        }
+        default_factory=lambda: {"code_bytes": "size of kernels and interpreter depends on compiler and linker"}
     )
 
 
@@ -172,3 +177,34 @@ class MemoryReport:
     buffers: tuple[BufferUse, ...]
     flash: FlashUse
     target: TargetFit | None = None
+
+
+def memreport(
+    model: Model, *, profile: str | Profile | None = None, target: str | Target | None = None
+) -> MemoryReport:
+    """Account for the memory of a model in TensorFlow Lite Micro.
+
+    Args:
+        model: the model, from `firmware_sim.model.read`.
+        profile: which build of TFLM; by default that of the target, or "host64" without a target.
+        target: a board (or its id) that the model is to fit.
+
+    Raises:
+        ModelError: TFLM is known to refuse the model.
+        UsageError: there is no such profile or target.
+    """
+    from firmware_sim import profiles
+    from firmware_sim.memory.account import account
+
+    if isinstance(target, str):
+        from firmware_sim import targets
+
+        target = targets.get(target)
+    if profile is None:
+        profile = profiles.DEFAULT if target is None else target.profile
+    if isinstance(profile, str):
+        profile = profiles.get(profile)
+    try:
+        return account(model, profile, target)
+    except ModelError as error:
+        raise ModelError(error.message, where=error.where or model.path, hint=error.hint) from error

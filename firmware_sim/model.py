@@ -1,20 +1,20 @@
-"""A .tflite file as plain frozen dataclasses.
+"""A .tflite file as plain frozen dataclasses, as `firmware_sim.reader` makes them.
 
-`read` checks everything it follows: the result holds indices that exist, shapes whose products are sane, and views into
-the file that lie inside it. Weights are never copied.
+Everything in them has been checked: indices exist, products of shapes are sane, and data lies inside the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-OptionValue = int | float | bool | str | tuple[int, ...] | tuple[float, ...]
+OptionValue = int | float | bool | str | tuple[int | float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """Affine quantisation: real = scale * (stored - zero_point), per tensor (one scale) or along `dimension`."""
+    """Affine quantisation: real = scale * (stored - zero_point), per tensor or along axis `dimension`."""
 
     scale: tuple[float, ...]
     zero_point: tuple[int, ...]
@@ -25,7 +25,8 @@ class Quantization:
 class Tensor:
     """One tensor of a subgraph.
 
-    `type` is the name in schema.fbs ("INT8"). `shape` is as stored, [N, H, W, C] for images; () is a scalar.
+    `type` is the name in schema.fbs ("INT8"). `shape` is as stored, [N, H, W, C] for images; () is a scalar, and -1 a
+    size that is not known before the model runs.
     `data` is a read-only view into the file for a constant, None for everything else.
     """
 
@@ -40,7 +41,7 @@ class Tensor:
 
     @property
     def elements(self) -> int:
-        """Number of elements; 1 for a scalar."""
+        """Number of elements; 1 for a scalar. Means nothing while a size is not known."""
         count = 1
         for dimension in self.shape:
             count *= dimension
@@ -51,9 +52,9 @@ class Tensor:
 class Operator:
     """One operator of a subgraph, in execution order.
 
-    `op` is the builtin's name in schema.fbs ("CONV_2D"), or the custom code of a custom operator, for which `is_custom`
-    is set. An absent optional input has index -1. `options` holds the builtin options by their names in schema.fbs, with
-    defaults filled in; it is empty if the file stores none.
+    `op` is the builtin's name in schema.fbs ("CONV_2D"), or the custom code of a custom operator, for which
+    `is_custom` is set. An absent optional input has index -1. `options` holds the builtin options by their names in
+    schema.fbs, with defaults filled in; it is empty if the file stores none.
     """
 
     index: int
@@ -65,6 +66,11 @@ class Operator:
     custom_options: memoryview | None = None
     intermediates: tuple[int, ...] = ()
     is_custom: bool = False
+
+    def option(self, name: str, default: int = 0) -> int:
+        """An integer option, or `default` where the file stores no options."""
+        value = self.options.get(name, default)
+        return int(value) if isinstance(value, int | float) else default
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class Subgraph:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A whole file. `path` is the name it is reported under; `metadata` maps entry names to views of their buffers."""
+    """A whole file. `path` is the name it is reported under; `metadata` maps entry names to their bytes."""
 
     path: str
     sha256: str
@@ -88,3 +94,19 @@ class Model:
     description: str
     subgraphs: tuple[Subgraph, ...]
     metadata: Mapping[str, memoryview] = field(default_factory=dict)
+
+
+def read(source: str | Path | bytes, *, name: str | None = None) -> Model:
+    """Read a .tflite file, or its bytes.
+
+    Args:
+        source: path of the file, or its contents.
+        name: what the model is called in reports and errors; by default the path.
+
+    Raises:
+        FileError: there is no such file, or it cannot be read.
+        ModelError: it is not a .tflite file, is damaged, or contains what is not supported.
+    """
+    from firmware_sim.reader import read_model
+
+    return read_model(source, name)

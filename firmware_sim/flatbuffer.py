@@ -1,0 +1,177 @@
+"""Slots of a flatbuffer, read with every offset checked against the bytes that are there.
+
+The layout (https://flatbuffers.dev/internals): a table begins with a signed offset back to its vtable, which lists, per
+slot, where in the table the field lies; strings, vectors and sub-tables are reached by unsigned offsets.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from firmware_sim.errors import ModelError
+from firmware_sim.schema import Field
+
+Scalar = int | float | bool
+
+_FORMATS: Final = {
+    "bool": "?", "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
+    "int64": "q", "uint64": "Q", "float32": "f", "float64": "d",
+}  # fmt: skip
+_SCALARS: Final = {kind: struct.Struct(f"<{code}") for kind, code in _FORMATS.items()}
+_U32: Final = _SCALARS["uint32"]
+_I32: Final = _SCALARS["int32"]
+
+# Vectors may overlap in a hostile file, so that its contents unfold to the square of its size. A well-formed file
+# decodes to no more than its own size (weights are never decoded); the margin is for writers that share vectors.
+_SHARING: Final = 4
+_BASE_ALLOWANCE_BYTES: Final = 1 << 20
+
+
+class Buffer:
+    """The bytes of one flatbuffer and how much of them has been decoded so far."""
+
+    __slots__ = ("_left", "_vtables", "data", "view")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.view = memoryview(data)
+        self._vtables: dict[int, tuple[int, ...]] = {}
+        self._left = _SHARING * len(data) + _BASE_ALLOWANCE_BYTES
+
+    def root(self) -> Table:
+        """The root table."""
+        return Table(self, self.offset(0))
+
+    def spend(self, count: int) -> None:
+        """Count `count` decoded bytes against what a file of this size may unfold to.
+
+        Raises:
+            ModelError: the allowance is used up.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise ModelError("damaged: its parts overlap, and would unfold to far more than the file holds")
+
+    def scalar(self, kind: struct.Struct, position: int) -> Scalar:
+        """The scalar at `position`.
+
+        Raises:
+            ModelError: it does not lie inside the file.
+        """
+        if position < 0 or position + kind.size > len(self.data):
+            raise ModelError(f"damaged or truncated: an offset points to byte {position} of {len(self.data)}")
+        value: Scalar = kind.unpack_from(self.data, position)[0]
+        return value
+
+    def offset(self, position: int) -> int:
+        """Where the unsigned offset at `position` points to."""
+        return position + int(self.scalar(_U32, position))
+
+    def extent(self, position: int, item_bytes: int) -> tuple[int, int]:
+        """Start and item count of the vector at `position`.
+
+        Raises:
+            ModelError: its end lies outside the file.
+        """
+        count = int(self.scalar(_U32, position))
+        start = position + 4
+        if start + count * item_bytes > len(self.data):
+            raise ModelError(
+                f"damaged or truncated: {count} items of {item_bytes} bytes at byte {start} of {len(self.data)}"
+            )
+        return start, count
+
+    def vtable(self, table: int) -> tuple[int, ...]:
+        """Field offsets of the table at `table`, by slot; 0 for absent fields."""
+        position = table - int(self.scalar(_I32, table))
+        slots = self._vtables.get(position)
+        if slots is None:
+            size = int(self.scalar(_SCALARS["uint16"], position))
+            if size < 4 or size % 2 or position + size > len(self.data):
+                raise ModelError(f"damaged: the table at byte {table} has no valid list of fields")
+            self.spend(size)
+            slots = struct.unpack_from(f"<{size // 2 - 2}H", self.data, position + 4)
+            self._vtables[position] = slots
+        return slots
+
+
+class Table:
+    """One table. Absent fields give their default, None, or an empty vector."""
+
+    __slots__ = ("_buffer", "_position", "_slots")
+
+    def __init__(self, buffer: Buffer, position: int) -> None:
+        buffer.spend(8)
+        self._buffer = buffer
+        self._position = position
+        self._slots = buffer.vtable(position)
+
+    def _find(self, field: Field) -> int | None:
+        if field.slot >= len(self._slots):
+            return None
+        offset = self._slots[field.slot]
+        return self._position + offset if offset else None
+
+    def has(self, field: Field) -> bool:
+        """The field is present."""
+        return self._find(field) is not None
+
+    def scalar(self, field: Field) -> Scalar:
+        """Value of a scalar field, or its default."""
+        position = self._find(field)
+        if position is None:
+            return 0 if field.default is None else field.default
+        return self._buffer.scalar(_SCALARS[field.kind], position)
+
+    def integer(self, field: Field) -> int:
+        """Value of an integer field, or its default."""
+        return int(self.scalar(field))
+
+    def table(self, field: Field) -> Table | None:
+        """The sub-table, or None."""
+        position = self._find(field)
+        return None if position is None else Table(self._buffer, self._buffer.offset(position))
+
+    def tables(self, field: Field) -> list[Table]:
+        """The vector of sub-tables; empty if absent."""
+        position = self._find(field)
+        if position is None:
+            return []
+        start, count = self._buffer.extent(self._buffer.offset(position), 4)
+        return [Table(self._buffer, self._buffer.offset(start + 4 * index)) for index in range(count)]
+
+    def vector(self, field: Field) -> tuple[Scalar, ...]:
+        """The vector of scalars as a tuple; empty if absent."""
+        position = self._find(field)
+        if position is None:
+            return ()
+        kind = field.kind.strip("[]")
+        item_bytes = _SCALARS[kind].size
+        start, count = self._buffer.extent(self._buffer.offset(position), item_bytes)
+        self._buffer.spend(count * item_bytes)
+        return struct.unpack_from(f"<{count}{_FORMATS[kind]}", self._buffer.data, start)
+
+    def integers(self, field: Field) -> tuple[int, ...]:
+        """A vector of integers."""
+        return self.vector(field)  # type: ignore[return-value]  # the format of an integer kind gives integers
+
+    def floats(self, field: Field) -> tuple[float, ...]:
+        """A vector of floats."""
+        return self.vector(field)
+
+    def view(self, field: Field) -> memoryview | None:
+        """The vector of bytes as a view into the file, or None if absent."""
+        position = self._find(field)
+        if position is None:
+            return None
+        start, count = self._buffer.extent(self._buffer.offset(position), 1)
+        return self._buffer.view[start : start + count]
+
+    def string(self, field: Field) -> str | None:
+        """The string, or None if absent; bytes that are not UTF-8 are replaced by the replacement character."""
+        view = self.view(field)
+        if view is None:
+            return None
+        self._buffer.spend(len(view))
+        return str(view, "utf-8", "replace")

@@ -1,0 +1,98 @@
+"""How large an arena AllocateTensors needs, which can be more than the model uses afterwards.
+
+While TFLM initialises, the head holds requests for scratch buffers, and on top of it temporary tensors and the arrays of
+the memory planner. Source: tensorflow/lite/micro/micro_allocator.cc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from firmware_sim.memory import sizes
+from firmware_sim.memory.elements import ALIGNMENT_BYTES, round_up
+from firmware_sim.memory.kernels import Node
+from firmware_sim.model import Tensor
+from firmware_sim.profiles import Profile
+
+_REQUESTS_PER_OPERATOR = 12  # micro_allocator.cc:54
+# GreedyMemoryPlanner::per_buffer_size (memory_planner/greedy_memory_planner.h:100-108).
+_PLANNER_BYTES_PER_BUFFER = 40
+
+# Which tensors Prepare holds at the same time: positions of inputs, -1 for the output. Others hold each once.
+_CONVOLUTION = (-1, 0, 1, 0, 1, 2, -1)  # kernels/conv_common.cc, depthwise_conv_common.cc
+_HELD = {"CONV_2D": _CONVOLUTION, "DEPTHWISE_CONV_2D": _CONVOLUTION}
+
+
+@dataclass(slots=True)
+class Startup:
+    """Follows the head and the tail through initialisation.
+
+    Attributes:
+        persistent_peak_bytes: most that head and tail took together.
+        temporary_peak_bytes: the same with the temporary tensors of a Prepare.
+        tail_at_planning_bytes: the tail when the planner runs.
+    """
+
+    persistent_peak_bytes: int = 0
+    temporary_peak_bytes: int = 0
+    tail_at_planning_bytes: int = 0
+    _head_bytes: int = 0
+    _request_bytes: int = 0
+
+    def begin_model(self, profile: Profile) -> None:
+        """StartModelAllocation reserves room for the requests of one operator (lines 1233-1249)."""
+        self._request_bytes = sizes.core(profile, "ScratchBufferRequest").bytes
+        self.begin_operator(0)
+
+    def begin_operator(self, requests: int) -> None:
+        """Room for the requests so far and for those of one more operator (lines 736-763)."""
+        self._head_bytes = self._request_bytes * (_REQUESTS_PER_OPERATOR + requests)
+
+    def persistent(self, tail_bytes: int) -> None:
+        """The tail has grown; only the head limits it."""
+        self.persistent_peak_bytes = max(self.persistent_peak_bytes, self._head_bytes + tail_bytes)
+
+    def end_operator(self, node: Node, tail_bytes: int) -> None:
+        """Count the temporary tensors of an operator's Prepare, which stay until it ends."""
+        top = self._head_bytes
+        for tensor in _held(node):
+            top = _with_tensor(top, tensor, node.profile)
+        self.temporary_peak_bytes = max(self.temporary_peak_bytes, top + tail_bytes)
+
+    def planning_bytes(self, profile: Profile, *, subgraphs: int, tensors: int, requests: int, planned: int) -> int:
+        """Arena that CommitStaticMemoryPlan needs for its arrays and those of the planner (lines 1101-1180)."""
+        pointer = profile.pointer_bytes
+        info = sizes.core(profile, "AllocationInfo")
+        self.begin_operator(requests)
+        top = round_up(self._head_bytes, pointer) + pointer * subgraphs
+        top = round_up(top, info.align_bytes) + info.bytes * (tensors + requests)
+        planner = round_up(top, ALIGNMENT_BYTES) + _PLANNER_BYTES_PER_BUFFER * planned
+        return planner + round_up(self.tail_at_planning_bytes, ALIGNMENT_BYTES)
+
+
+def _held(node: Node) -> Iterator[Tensor]:
+    positions = _HELD.get(node.operator.op)
+    if positions is None:
+        indices: Iterator[int] = iter(node.operator.inputs + node.operator.outputs)
+    else:
+        inputs, outputs = node.operator.inputs, node.operator.outputs
+        indices = (
+            (outputs[0] if outputs else -1) if position < 0 else inputs[position]
+            for position in positions
+            if position < len(inputs)
+        )
+    return (node.tensors[index] for index in indices if index >= 0)
+
+
+def _with_tensor(top: int, tensor: Tensor, profile: Profile) -> int:
+    """Where the temporaries end after AllocateTempTfLiteTensor (lines 225-343, 838-870)."""
+    names = ["TfLiteTensor"]
+    quantization = tensor.quantization
+    is_affine = quantization is not None and quantization.scale and quantization.zero_point
+    if is_affine:
+        names.append("TfLiteAffineQuantization")
+    for name in names:
+        size = sizes.core(profile, name)
+        top = round_up(top, size.align_bytes) + size.bytes
+    return round_up(top, 4) + 4 + 4 * len(quantization.scale) if quantization and is_affine else top

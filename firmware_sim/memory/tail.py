@@ -1,0 +1,264 @@
+"""The persistent part of the arena, allocation by allocation, in the order in which TFLM makes them.
+
+The tail grows down from the end of the arena; each allocation lowers its edge by the size and then to a multiple of the
+alignment (arena_allocator/single_arena_buffer_allocator.cc:108-123). The end is taken to be a multiple of 16, so the
+same is a counter of used bytes that is raised to a multiple of the alignment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from firmware_sim.errors import ModelError
+from firmware_sim.memory import sizes
+from firmware_sim.memory.elements import ALIGNMENT_BYTES, round_up, tensor_bytes
+from firmware_sim.memory.kernels import Node, custom_init, prepare
+from firmware_sim.memory.kernels.resources import variable_key
+from firmware_sim.memory.offline import OfflinePlan
+from firmware_sim.memory.startup import Startup
+from firmware_sim.model import Model, Operator, Tensor
+from firmware_sim.profiles import Profile
+
+_MAX_SCRATCH_PER_OPERATOR = 12  # micro_allocator.cc:54, 710-716
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A scratch buffer that an operator asked for."""
+
+    subgraph: int
+    operator: int
+    bytes: int
+
+
+@dataclass(slots=True)
+class OperatorUse:
+    """What one operator adds to the tail, and why that may not be exact.
+
+    `is_unknown` says that nothing at all is known of its kernel.
+    """
+
+    persistent_bytes: int = 0
+    is_unknown: bool = False
+    doubts: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Tail:
+    """The finished tail.
+
+    Attributes:
+        used_bytes: size of the tail.
+        parts: bytes by purpose, padding included; they add up to `used_bytes`.
+        tensors: evaluation tensors per subgraph, with the shapes that Prepare has left.
+        scratch: scratch buffers in the order of the requests.
+        operators: (subgraph, operator) to its use.
+        startup: how much arena initialisation needs.
+    """
+
+    used_bytes: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
+    tensors: list[list[Tensor]] = field(default_factory=list)
+    scratch: list[Scratch] = field(default_factory=list)
+    operators: dict[tuple[int, int], OperatorUse] = field(default_factory=dict)
+    startup: Startup = field(default_factory=Startup)
+
+
+def tail(model: Model, profile: Profile, plan: OfflinePlan) -> Tail:
+    """The tail that a model leaves in the arena of an interpreter (tensorflow/lite/micro/micro_interpreter.cc).
+
+    Resource variables are taken to be as many as the model names.
+
+    Raises:
+        ModelError: the model contains what TFLM refuses.
+    """
+    return _Simulation(model, profile, plan).run()
+
+
+class _Simulation:
+    def __init__(self, model: Model, profile: Profile, plan: OfflinePlan) -> None:
+        self.model = model
+        self.profile = profile
+        self.plan = plan
+        self.tail = Tail(tensors=[list(subgraph.tensors) for subgraph in model.subgraphs])
+        self.nodes: dict[tuple[int, int], Node] = {}
+
+    def run(self) -> Tail:
+        with self.part("interpreter"):
+            self.interpreter()
+        self.tail.startup.begin_model(self.profile)
+        with self.part("bookkeeping of the model"):
+            self.model_structures()
+        with self.part("builtin data"):
+            self.builtin_data()
+        with self.part("kernel data"):
+            self.initialise()
+            self.prepare()
+        with self.part("scratch buffer handles"):
+            if self.tail.scratch:
+                self.structure("ScratchBufferHandle", len(self.tail.scratch))
+        with self.part("variables"):
+            self.variables()
+        self.tail.startup.tail_at_planning_bytes = self.tail.used_bytes
+        with self.part("inputs and outputs"):
+            self.endpoints(self.model.subgraphs[0].inputs)
+            self.endpoints(self.model.subgraphs[0].outputs)
+        return self.tail
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Book what is allocated inside under `name`."""
+        before = self.tail.used_bytes
+        yield
+        if self.tail.used_bytes > before:
+            self.tail.parts[name] = self.tail.used_bytes - before
+
+    def allocate(self, count: int, align: int) -> None:
+        self.tail.used_bytes = round_up(self.tail.used_bytes + count, align)
+        self.tail.startup.persistent(self.tail.used_bytes)
+
+    def persistent(self, count: int) -> None:
+        self.allocate(count, ALIGNMENT_BYTES)
+
+    def structure(self, name: str, count: int = 1, align: int | None = None) -> None:
+        size = sizes.core(self.profile, name)
+        self.allocate(size.bytes * count, align or size.align_bytes)
+
+    def interpreter(self) -> None:
+        """micro_allocator.cc:83-104, 542-580; recording_micro_allocator.cc:45-62; micro_resource_variable.cc:30-42."""
+        prefix = "Recording" if self.profile.recording else ""
+        self.structure(f"{prefix}SingleArenaBufferAllocator")
+        self.structure("GreedyMemoryPlanner")
+        self.structure(f"{prefix}MicroAllocator")
+        variables = {variable_key(operator) for _, operator in self.operators() if _is(operator, "VAR_HANDLE")}
+        if variables:
+            self.structure("MicroResourceVariables", align=ALIGNMENT_BYTES)
+            self.structure("MicroResourceVariable", len(variables), align=ALIGNMENT_BYTES)
+
+    def model_structures(self) -> None:
+        """micro_allocator.cc:637-652, 771-794, 1037-1069."""
+        self.structure("MicroBuiltinDataAllocator")
+        self.structure("SubgraphAllocations", len(self.model.subgraphs))
+        for subgraph in self.model.subgraphs:
+            self.structure("TfLiteEvalTensor", len(subgraph.tensors))
+        for subgraph in self.model.subgraphs:
+            self.structure("NodeAndRegistration", len(subgraph.operators))
+
+    def operators(self) -> Iterator[tuple[int, Operator]]:
+        for number, subgraph in enumerate(self.model.subgraphs):
+            for operator in subgraph.operators:
+                yield number, operator
+
+    @contextmanager
+    def booked(self, number: int, operator: Operator) -> Iterator[OperatorUse]:
+        """Book what is allocated inside on an operator."""
+        use = self.tail.operators.setdefault((number, operator.index), OperatorUse())
+        before = self.tail.used_bytes
+        yield use
+        use.persistent_bytes += self.tail.used_bytes - before
+
+    def builtin_data(self) -> None:
+        """micro_interpreter.cc:107-198."""
+        for number, operator in self.operators():
+            with self.booked(number, operator):
+                size = None if operator.is_custom else sizes.builtin_data(self.profile, operator.op)
+                if size is not None:
+                    self.allocate(size.bytes, size.align_bytes)
+
+    def initialise(self) -> None:
+        """micro_interpreter_graph.cc:98-134."""
+        producers: list[dict[int, Operator]] = [{} for _ in self.model.subgraphs]
+        variables: dict[tuple[str, str], int] = {}
+        for number, operator in self.operators():
+            producers[number].update(dict.fromkeys(operator.outputs, operator))
+            node = Node(
+                operator, self.tail.tensors[number], self.profile, _Requests(self, number, operator.index),
+                producers[number], variables,
+            )  # fmt: skip
+            self.nodes[number, operator.index] = node
+            with self.booked(number, operator) as use:
+                use.doubts = node.doubts
+                use.is_unknown = not self.initialise_kernel(node)
+
+    def initialise_kernel(self, node: Node) -> bool:
+        """Run Init; False if the kernel is not known."""
+        operator = node.operator
+        if operator.is_custom:
+            init = custom_init(operator.op)
+            if init is None:
+                node.doubts.append("a custom operator whose kernel is not known; its memory is left out")
+                return False
+            init(node)
+        elif not sizes.is_known(operator.op):
+            node.doubts.append("TensorFlow Lite Micro is not known to have this operator; its memory is left out")
+            return False
+        else:
+            size = sizes.opdata(self.profile, operator.op)
+            if size is not None:
+                self.allocate(size.bytes, size.align_bytes)
+        return True
+
+    def prepare(self) -> None:
+        """micro_interpreter_graph.cc:136-183."""
+        for number, operator in self.operators():
+            node = self.nodes[number, operator.index]
+            kernel = prepare(operator.op, self.profile.kernels, is_custom=operator.is_custom)
+            before = len(self.tail.scratch)
+            self.tail.startup.begin_operator(before)
+            with self.booked(number, operator):
+                if kernel is not None:
+                    kernel(node)
+            if len(self.tail.scratch) - before > _MAX_SCRATCH_PER_OPERATOR:
+                raise node.error(f"asks for more than {_MAX_SCRATCH_PER_OPERATOR} scratch buffers")
+            self.tail.startup.end_operator(node, self.tail.used_bytes)
+            _check_outputs(node)
+
+    def variables(self) -> None:
+        """micro_allocator.cc:1071-1096."""
+        for tensors in self.tail.tensors:
+            for tensor in tensors:
+                if tensor.is_variable and not self.plan.keeps_out_of_tail(tensor.index):
+                    self.persistent(tensor_bytes(tensor))
+
+    def endpoints(self, indices: tuple[int, ...]) -> None:
+        """Persistent TfLiteTensors of the model's inputs or outputs (micro_interpreter.cc:233-264)."""
+        self.persistent(self.profile.pointer_bytes * len(indices))
+        for index in indices:
+            self.structure("TfLiteTensor")
+            quantization = self.tail.tensors[0][index].quantization
+            if quantization and quantization.scale and quantization.zero_point:
+                self.structure("TfLiteAffineQuantization")
+                self.allocate(4 + 4 * len(quantization.scale), 4)
+
+
+@dataclass(slots=True)
+class _Requests:
+    """Books a kernel's requests."""
+
+    simulation: _Simulation
+    subgraph: int
+    operator: int
+
+    def persistent(self, count: int, /) -> None:
+        self.simulation.persistent(count)
+
+    def scratch(self, count: int, /) -> None:
+        self.simulation.tail.scratch.append(Scratch(self.subgraph, self.operator, count))
+
+
+def _is(operator: Operator, op: str) -> bool:
+    return operator.op == op and not operator.is_custom
+
+
+def _check_outputs(node: Node) -> None:
+    """Shapes must be known after Prepare (micro_interpreter_graph.cc:49-78, 165-174); [0] stands for a scalar."""
+    for index in node.operator.outputs:
+        tensor = node.tensors[index]
+        if tensor.shape != (0,) and any(size < 1 for size in tensor.shape):
+            raise ModelError(
+                f"operator {node.operator.index} ({node.operator.op}): output {tensor.name!r} has the shape "
+                f"{list(tensor.shape)}, which is not known before the model runs",
+                hint="TensorFlow Lite Micro needs fixed shapes; export the model with fixed sizes.",
+            )
