@@ -53,7 +53,7 @@ def to_tflite(
 def to_onnx(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> OnnxModel:
     """ONNX of a checkpoint, compared with torch on `images` [N, H, W, C]; see `exporters.onnx.export`."""
     _input_shape(checkpoint, images)
-    return exporters.onnx.export(checkpoint.model, preprocessing.to_network(images))
+    return exporters.onnx.export(checkpoint.model, preprocessing.to_input(images))
 
 
 def _input_shape(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> tuple[int, int, int, int]:

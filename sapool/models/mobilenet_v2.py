@@ -29,7 +29,7 @@ class ConvBnRelu6(nn.Sequential):
 
     def __init__(self, channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(
-            Conv2dSame(channels, out_channels, kernel, stride, groups=groups),
+            Conv2dSame(channels, out_channels, kernel, stride, groups=groups, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU6(inplace=True),
         )
@@ -47,7 +47,7 @@ class InvertedResidual(nn.Module):
         layers: list[nn.Module] = [ConvBnRelu6(channels, hidden, 1)] if expansion != 1 else []
         layers += [
             ConvBnRelu6(hidden, hidden, 3, stride, groups=hidden),
-            Conv2dSame(hidden, out_channels, 1),
+            Conv2dSame(hidden, out_channels, 1, bias=False),
             nn.BatchNorm2d(out_channels),
         ]
         self.layers = nn.Sequential(*layers)

@@ -46,7 +46,7 @@ def test_a_truncated_file_is_one_error(saved, cut):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileError, match="none.safetensors"):
+    with pytest.raises(FileError, match=r"none\.safetensors"):
         checkpoint.load(tmp_path / "none.safetensors")
 
 

@@ -74,5 +74,5 @@ def test_prepool_takes_the_place_of_the_stem_stride(pooling):
 def test_an_impossible_setting_names_its_stage():
     from sapool.errors import UsageError
 
-    with pytest.raises(UsageError, match="^stage 2: .*window_norm"):
+    with pytest.raises(UsageError, match=r"^stage 2: .*window_norm"):
         models.build(parse("mobilenet_v2-self_attentive-1221121:patch=2,window_norm=true"))

@@ -29,7 +29,7 @@ def layer(channels=8, stride=2, size=(8, 8), training=False, **options):
 
 def equations(pool, x):
     """The layer as the paper writes it: every step at full resolution, attention by torch's own module."""
-    batch, channels, height, width = x.shape
+    batch, _, height, width = x.shape
     p, s, embedding = pool.patch, pool.stride, pool.embedding
     norm = pool.patch_embed.bn
     tokens = F.conv2d(x, pool.patch_embed.conv.weight, stride=p)

@@ -1,0 +1,163 @@
+"""`sapool export`: a checkpoint becomes a file for a device."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sapool.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sapool.checkpoint import Checkpoint
+
+_SUFFIX = {"tflite-int8": ".tflite", "onnx": ".onnx"}
+
+
+@click.command(name="export")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--target", type=click.Choice(list(_SUFFIX)), required=True, help="What to write.")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; by default the checkpoint's name with the new suffix, in the current folder.",
+)  # fmt: skip
+@click.option(
+    "--data", metavar="SOURCE",
+    help="Calibrate on the training part of this data set (digits, a folder or an archive) instead of the images that "
+    "training put beside the checkpoint.",
+)  # fmt: skip
+@click.option("--samples", type=click.IntRange(1), default=256, show_default=True, help="Calibration images.")
+@click.option(
+    "--verify", type=click.IntRange(0), default=100, show_default=True, metavar="N",
+    help="Run N of them in TFLM and in LiteRT's reference kernels and compare every byte; 0 does not.",
+)  # fmt: skip
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(
+    checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, format_: str
+) -> None:
+    """Export CHECKPOINT (a .safetensors file of `sapool train`).
+
+    \b
+    sapool export run/model.safetensors --target tflite-int8
+    sapool export run/model.safetensors --target onnx -o build/net.onnx
+
+    tflite-int8 is integer only, int8 in and int8 out, and runs in stock TensorFlow Lite Micro. The network's input is the
+    pixel minus 128: the firmware needs no preprocessing. An existing file is replaced only when everything has worked.
+    """
+    output = output or Path(checkpoint.with_suffix(_SUFFIX[target]).name)
+    if output.is_dir():
+        raise UsageError("is a folder", where=output, hint="give a file name with --output")
+    from sapool.checkpoint import load
+    from sapool.cli.options import emit
+
+    loaded = load(checkpoint)
+    images = _calibration(checkpoint, data, loaded, samples)
+    write = _tflite if target == "tflite-int8" else _onnx
+    summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **write(loaded, images, output, verify)}
+    emit(json.dumps(summary, indent=2) if format_ == "json" else _text(summary), None)
+
+
+def _calibration(checkpoint: Path, data: str | None, loaded: Checkpoint, samples: int) -> NDArray[np.uint8]:
+    from sapool import calibration
+
+    if data is not None:
+        from sapool.data import open as open_data
+
+        dataset = open_data(data, resolution=loaded.spec.resolution, channels=loaded.spec.channels)
+        return calibration.choose(dataset.train.images, count=samples)
+    path = calibration.beside(checkpoint)
+    if not path.exists():
+        raise UsageError(
+            "no calibration images", where=path, hint="give the data set that the network was trained on with --data"
+        )
+    return calibration.choose(calibration.load(path), count=samples)
+
+
+def _tflite(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int) -> dict[str, Any]:
+    from firmware_sim import memreport
+    from firmware_sim.files import write_atomic
+    from firmware_sim.model import read
+    from sapool.export import to_tflite
+    from sapool.training.progress import share_bar
+
+    with share_bar("calibrating") as show:
+        model = to_tflite(loaded, images, progress=lambda done: show(done, done / len(images)))
+    arena = memreport(read(model.content, name=str(output))).arena
+    summary: dict[str, Any] = {
+        "bytes": len(model.content),
+        "operators": len(model.graph.operators),
+        "calibration_images": len(images),
+        "lowering_error": model.lowering_error,
+        "arena": {
+            "profile": "host64",
+            "total_bytes": arena.total_bytes,
+            "head_bytes": arena.head_bytes,
+            "tail_bytes": arena.tail_bytes,
+            "exact": arena.exact,
+        },
+        "parity": _parity(model.content, images[:verify]) if verify else {"reason": "not asked for"},
+    }
+    write_atomic(output, model.content)
+    return summary
+
+
+def _parity(content: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:
+    """Compare in both runtimes; a difference stops the export, a missing runtime is said."""
+    from exporters.errors import ExportError
+    from exporters.parity import compare
+    from sapool.data.preprocessing import to_device
+
+    try:
+        result = compare(content, to_device(images))
+    except UsageError as error:
+        return {"reason": f"{error.message} ({error.hint})" if error.hint else error.message}
+    if not result.equal:
+        raise ExportError(
+            f"TFLM and LiteRT differ on {result.differing} of {result.examples} images; nothing was written",
+            hint="--verify 0 writes the file all the same; please report it",
+        )
+    return {"examples": result.examples, "equal": True, "arena_tflm_bytes": result.arena.total_bytes}
+
+
+def _onnx(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int) -> dict[str, Any]:
+    from firmware_sim.files import write_atomic
+    from sapool.export import to_onnx
+
+    click.echo("exporting with torch, simplifying, comparing in onnxruntime", err=True)
+    model = to_onnx(loaded, images[: max(2, verify)])
+    write_atomic(output, model.content)
+    return {
+        "bytes": len(model.content),
+        "opset": model.opset,
+        "nodes": model.nodes,
+        "compared_images": min(len(images), max(2, verify)),
+        "max_abs_error": model.max_abs_error,
+    }
+
+
+def _text(summary: dict[str, Any]) -> str:
+    lines = [f"{summary['path']}  {summary['bytes']:,} bytes", f"  network   {summary['spec']}"]
+    if summary["target"] == "onnx":
+        lines += [
+            f"  graph     {summary['nodes']} nodes, opset {summary['opset']}, any batch size",
+            f"  compared  onnxruntime and torch differ by at most {summary['max_abs_error']:.1e} "
+            f"on {summary['compared_images']} images",
+        ]
+        return "\n".join(lines)
+    arena, parity = summary["arena"], summary["parity"]
+    lines += [
+        f"  graph     {summary['operators']} operators, integers only; int8 input = pixel - 128",
+        f"  lowering  {summary['lowering_error']:.1e} of the output's deviation away from torch, before quantisation",
+        f"  arena     {arena['total_bytes']:,} bytes in TFLM on a 64-bit host (head {arena['head_bytes']:,}, tail "
+        f"{arena['tail_bytes']:,}; {'exact' if arena['exact'] else 'not exact'}); for a board: sapool memreport "
+        f"{summary['path']} --target BOARD",
+        f"  verified  TFLM gives the same bytes as LiteRT on {parity['examples']} of {parity['examples']} images"
+        if "examples" in parity
+        else f"  verified  no: {parity['reason']}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""`sapool export` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("ai_edge_litert")
+pytest.importorskip("tflite_micro")
+
+from firmware_sim import memreport  # noqa: E402
+from firmware_sim.model import read  # noqa: E402
+from sapool import calibration, checkpoint, models  # noqa: E402
+from sapool.cli.main import main  # noqa: E402
+from sapool.spec import parse  # noqa: E402
+
+SPEC = parse("mobilenet_v2-self_attentive-2121111:width=0.1,classes=4")
+LABELS = ("a", "b", "c", "d")
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    checkpoint.save(folder / "model.safetensors", models.build(SPEC), SPEC, labels=LABELS)
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
+    calibration.save(calibration.beside(folder / "model.safetensors"), images)
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.oracle
+def test_tflite_lands_in_the_current_folder_and_is_what_the_report_says(run_folder, here, capsys):
+    source = run_folder / "model.safetensors"
+    assert main(["export", str(source), "--target", "tflite-int8", "--verify", "5", "--format", "json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    content = Path("model.tflite").read_bytes()
+    assert summary["bytes"] == len(content)
+    assert summary["parity"] == {
+        "examples": 5, "equal": True, "arena_tflm_bytes": summary["arena"]["total_bytes"],
+    }  # fmt: skip
+    report = memreport(read(content))
+    assert report.arena.total_bytes == summary["arena"]["total_bytes"]
+    metadata = json.loads(bytes(read(content).metadata["sapool.model/1"]))
+    assert metadata["labels"] == list(LABELS)
+    assert metadata["spec"] == str(SPEC)
+    assert metadata["input"]["scale"] == 1 / 128
+
+
+def test_the_text_says_what_a_user_wants_to_know(run_folder, here, capsys):
+    assert main(["export", str(run_folder / "model.safetensors"), "--target", "tflite-int8", "--verify", "3"]) == 0
+    text = capsys.readouterr().out
+    for part in ("model.tflite", "pixel - 128", "3 of 3 images", "exact"):
+        assert part in text
+
+
+def test_two_exports_are_the_same_bytes(run_folder, here):
+    for name in ("a.tflite", "b.tflite"):
+        arguments = ["--target", "tflite-int8", "-o", name, "--verify", "0"]
+        assert main(["export", str(run_folder / "model.safetensors"), *arguments]) == 0
+    assert Path("a.tflite").read_bytes() == Path("b.tflite").read_bytes()
+
+
+@pytest.mark.oracle
+def test_onnx(run_folder, here, capsys):
+    import onnx
+
+    assert main(["export", str(run_folder / "model.safetensors"), "--target", "onnx", "--format", "json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["max_abs_error"] <= 1e-4
+    onnx.checker.check_model(onnx.load("model.onnx"), full_check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["none.safetensors", "--target", "onnx"], 3, "none.safetensors"),
+        (["none.safetensors"], 2, "--target"),
+        (["none.safetensors", "--target", "tflite-int16"], 2, "tflite-int8"),
+    ],
+)
+def test_bad_calls_are_one_error(here, capsys, arguments, code, message):
+    assert main(["export", *arguments]) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_without_calibration_images_it_says_what_to_give(run_folder, here, capsys):
+    lonely = here / "lonely.safetensors"
+    lonely.write_bytes((run_folder / "model.safetensors").read_bytes())
+    assert main(["export", str(lonely), "--target", "tflite-int8"]) == 2
+    assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93NUMPY\x01\x00"])
+def test_damaged_calibration_images_are_one_error(run_folder, here, capsys, content):
+    copy = here / "model.safetensors"
+    copy.write_bytes((run_folder / "model.safetensors").read_bytes())
+    calibration.beside(copy).write_bytes(content)
+    assert main(["export", str(copy), "--target", "tflite-int8"]) == 3
+    assert "calibration" in capsys.readouterr().err
+    assert not Path("model.tflite").exists()
+
+
+def test_calibration_images_of_another_size_are_refused(run_folder, here, capsys):
+    copy = here / "model.safetensors"
+    copy.write_bytes((run_folder / "model.safetensors").read_bytes())
+    calibration.save(calibration.beside(copy), np.zeros((4, 16, 16, 3), np.uint8))
+    assert main(["export", str(copy), "--target", "tflite-int8"]) == 2
+    assert "resolution 32" in capsys.readouterr().err
+
+
+def test_a_layer_that_cannot_be_lowered_leaves_the_old_file(run_folder, here, capsys, monkeypatch):
+    import sapool.export
+
+    old = Path("model.tflite")
+    old.write_bytes(b"old")
+
+    def load(path):
+        loaded = checkpoint.Checkpoint(torch.nn.Sequential(torch.nn.GELU()), SPEC, LABELS, {})
+        return loaded
+
+    monkeypatch.setattr("sapool.checkpoint.load", load)
+    assert main(["export", str(run_folder / "model.safetensors"), "--target", "tflite-int8"]) == 3
+    err = capsys.readouterr().err
+    assert "GELU cannot be exported" in err
+    assert "0:" in err
+    assert old.read_bytes() == b"old"
+    assert sapool.export is not None
+
+
+@pytest.mark.slow
+def test_a_killed_export_leaves_no_half_written_file(run_folder, here):
+    target = here / "model.tflite"
+    command = [
+        sys.executable, "-m", "sapool.cli", "export", str(run_folder / "model.safetensors"),
+        "--target", "tflite-int8", "--verify", "0", "-o", str(target),
+    ]  # fmt: skip
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    whole, duration = target.read_bytes(), time.perf_counter() - started
+    target.unlink()
+    for share in (0.5, 0.8, 0.9, 0.97, 1.0):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(duration * share)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not target.exists() or target.read_bytes() == whole
