@@ -11,6 +11,9 @@ from pathlib import Path
 
 OptionValue = int | float | bool | str | tuple[int | float, ...]
 
+COMPRESSION_METADATA = "COMPRESSION_METADATA"
+"""Metadata entry of a model with compressed constants (lite/micro/compression.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantization:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Final
 
 from firmware_sim.errors import FileError, ModelError
 from firmware_sim.flatbuffer import Buffer, Table
-from firmware_sim.model import Model, Operator, OptionValue, Quantization, Subgraph, Tensor
+from firmware_sim.model import COMPRESSION_METADATA, Model, Operator, OptionValue, Quantization, Subgraph, Tensor
 from firmware_sim.schema import (
     FILE_IDENTIFIER,
     OPERATOR_NAMES,
@@ -41,6 +42,15 @@ _OPEN_SIZE: Final = -1
 _MAX_FILE_BYTES: Final = 2**31 - 1
 # 0 and 1 in Buffer.offset and Operator.large_custom_options_offset mean "not used" (schema.fbs).
 _PLACEHOLDER: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the subgraphs of a file have in common; `codes` are names, whether they are custom, and versions."""
+
+    buffers: Sequence[memoryview | None]
+    codes: Sequence[tuple[str, bool, int]]
+    is_compressed: bool
 
 
 def read_model(source: str | Path | bytes, name: str | None) -> Model:
@@ -87,11 +97,10 @@ def _model(data: bytes, label: str) -> Model:
     if version != _SCHEMA_VERSION:
         raise ModelError(f"schema version {version}; TensorFlow Lite Micro reads version {_SCHEMA_VERSION}")
     buffers = _buffers(root)
-    codes = root.tables(_MODEL["operator_codes"])
-    operators = [_operator_code(code) for code in codes]
-    subgraphs = tuple(
-        _subgraph(table, number, buffers, operators) for number, table in enumerate(root.tables(_MODEL["subgraphs"]))
-    )
+    metadata = _metadata(root, buffers)
+    codes = [_operator_code(code) for code in root.tables(_MODEL["operator_codes"])]
+    shared = _Shared(buffers, codes, is_compressed=COMPRESSION_METADATA in metadata)
+    subgraphs = tuple(_subgraph(table, number, shared) for number, table in enumerate(root.tables(_MODEL["subgraphs"])))
     if not subgraphs:
         raise ModelError("the file has no subgraph")
     for what, count in (
@@ -106,7 +115,7 @@ def _model(data: bytes, label: str) -> Model:
         size_bytes=len(data),
         description=root.string(_MODEL["description"]) or "",
         subgraphs=subgraphs,
-        metadata=_metadata(root, buffers),
+        metadata=metadata,
     )
 
 
@@ -152,20 +161,15 @@ def _operator_code(table: Table) -> tuple[str, bool, int]:
     return OPERATOR_NAMES.get(code, f"BUILTIN_{code}"), False, version
 
 
-def _subgraph(
-    table: Table,
-    number: int,
-    buffers: Sequence[memoryview | None],
-    codes: Sequence[tuple[str, bool, int]],
-) -> Subgraph:
-    tensors = tuple(_tensor(tensor, index, buffers) for index, tensor in enumerate(table.tables(_SUBGRAPH["tensors"])))
+def _subgraph(table: Table, number: int, shared: _Shared) -> Subgraph:
+    tensors = tuple(_tensor(tensor, index, shared) for index, tensor in enumerate(table.tables(_SUBGRAPH["tensors"])))
     inputs = table.integers(_SUBGRAPH["inputs"])
     outputs = table.integers(_SUBGRAPH["outputs"])
     count = len(tensors)
     _check_indices(inputs, 0, count, f"subgraph {number}: input")
     _check_indices(outputs, 0, count, f"subgraph {number}: output")
     operators = tuple(
-        _operator(operator, index, count, codes, f"subgraph {number}, operator {index}")
+        _operator(operator, index, count, shared.codes, f"subgraph {number}, operator {index}")
         for index, operator in enumerate(table.tables(_SUBGRAPH["operators"]))
     )
     return Subgraph(tensors, operators, inputs, outputs, table.string(_SUBGRAPH["name"]) or "")
@@ -177,7 +181,7 @@ def _check_indices(indices: Sequence[int], lowest: int, count: int, what: str) -
             raise ModelError(f"{what} refers to tensor {index} of {count}")
 
 
-def _tensor(table: Table, index: int, buffers: Sequence[memoryview | None]) -> Tensor:
+def _tensor(table: Table, index: int, shared: _Shared) -> Tensor:
     name = table.string(_TENSOR["name"]) or f"tensor_{index}"
     what = f"tensor {index} ({name!r})"
     shape = table.integers(_TENSOR["shape"])
@@ -188,8 +192,8 @@ def _tensor(table: Table, index: int, buffers: Sequence[memoryview | None]) -> T
     if table.integer(_TENSOR["external_buffer"]):
         raise _stored_outside(what)
     buffer = table.integer(_TENSOR["buffer"])
-    data = _buffer(buffers, buffer, what)
-    if data is not None and not table.has(_TENSOR["sparsity"]):
+    data = _buffer(shared.buffers, buffer, what)
+    if data is not None and not shared.is_compressed and not table.has(_TENSOR["sparsity"]):
         _check_data(data, shape, kind, what)
     return Tensor(
         index=index,

@@ -23,7 +23,7 @@ from firmware_sim.memory.elements import round_up
 from firmware_sim.memory.head import HeadBuffer, head_buffers
 from firmware_sim.memory.offline import OfflinePlan, offline_plan
 from firmware_sim.memory.tail import OperatorUse, Tail, tail
-from firmware_sim.model import Model
+from firmware_sim.model import COMPRESSION_METADATA, Model
 from firmware_sim.planners import get, peak_bytes
 from firmware_sim.planners.bounds import lower_bound_bytes
 from firmware_sim.planners.verify import violations
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from firmware_sim.targets import Target
 
 _PLANNER: Final = "greedy"
-_COMPRESSION: Final = "COMPRESSION_METADATA"  # lite/micro/compression.h
 _MAX_LIVE: Final = 2_000_000  # buffers times layers; a network of a microcontroller has some hundreds
 
 
@@ -115,7 +114,7 @@ def _arena(
 
 def _unmodelled(model: Model, profile: Profile, finished: Tail) -> tuple[str, ...]:
     notes = [f"{_place(model, key)}: {doubt}" for key, use in finished.operators.items() for doubt in use.doubts]
-    if profile.compression and _COMPRESSION in model.metadata:
+    if profile.compression and COMPRESSION_METADATA in model.metadata:
         notes.append("compressed tensors: their lookup tables and decompression buffers are left out")
     return tuple(notes)
 

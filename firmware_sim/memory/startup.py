@@ -6,8 +6,9 @@ the memory planner. Source: tensorflow/lite/micro/micro_allocator.cc.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from firmware_sim.memory import sizes
 from firmware_sim.memory.elements import ALIGNMENT_BYTES, round_up
@@ -19,9 +20,20 @@ _REQUESTS_PER_OPERATOR = 12  # micro_allocator.cc:54
 # GreedyMemoryPlanner::per_buffer_size (memory_planner/greedy_memory_planner.h:100-108).
 _PLANNER_BYTES_PER_BUFFER = 40
 
-# Which tensors Prepare holds at the same time: positions of inputs, -1 for the output. Others hold each once.
-_CONVOLUTION = (-1, 0, 1, 0, 1, 2, -1)  # kernels/conv_common.cc, depthwise_conv_common.cc
-_HELD = {"CONV_2D": _CONVOLUTION, "DEPTHWISE_CONV_2D": _CONVOLUTION}
+# Tensors that Prepare fetches, in both kernel libraries: positions of inputs, -1 for the output. A tensor fetched twice
+# takes its place twice. (kernels/conv_common.cc, depthwise_conv_common.cc, fully_connected.cc, pooling_common.cc,
+# softmax_common.cc, transpose_conv.cc, lstm_eval_common.cc, and their cmsis_nn/ versions)
+_FETCHED: Final[Mapping[str, tuple[int, ...]]] = {
+    "CONV_2D": (-1, 0, 1, 0, 1, 2, -1),
+    "DEPTHWISE_CONV_2D": (-1, 0, 1, 0, 1, 2, -1),
+    "FULLY_CONNECTED": (0, 1, 2, -1),
+    "AVERAGE_POOL_2D": (0, -1),
+    "MAX_POOL_2D": (0, -1),
+    "SOFTMAX": (0, -1),
+    "TRANSPOSE_CONV": (-1, 2, 1, 2, 1, 3, -1),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (*range(24), -1),
+}
+_MOST_FETCHES: Final = 3  # of one tensor, by any other kernel
 
 
 @dataclass(slots=True)
@@ -56,32 +68,33 @@ class Startup:
     def end_operator(self, node: Node, tail_bytes: int) -> None:
         """Count the temporary tensors of an operator's Prepare, which stay until it ends."""
         top = self._head_bytes
-        for tensor in _held(node):
+        for tensor in _fetched(node):
             top = _with_tensor(top, tensor, node.profile)
         self.temporary_peak_bytes = max(self.temporary_peak_bytes, top + tail_bytes)
+
+    def end_planning(self, tail_bytes: int) -> None:
+        """The requests make room for the plan, which counts from here on."""
+        self.tail_at_planning_bytes = tail_bytes
+        self._head_bytes = 0
 
     def planning_bytes(self, profile: Profile, *, subgraphs: int, tensors: int, requests: int, planned: int) -> int:
         """Arena that CommitStaticMemoryPlan needs for its arrays and those of the planner (lines 1101-1180)."""
         pointer = profile.pointer_bytes
         info = sizes.core(profile, "AllocationInfo")
-        self.begin_operator(requests)
-        top = round_up(self._head_bytes, pointer) + pointer * subgraphs
+        head_bytes = self._request_bytes * (_REQUESTS_PER_OPERATOR + requests)
+        top = round_up(head_bytes, pointer) + pointer * subgraphs
         top = round_up(top, info.align_bytes) + info.bytes * (tensors + requests)
         planner = round_up(top, ALIGNMENT_BYTES) + _PLANNER_BYTES_PER_BUFFER * planned
         return planner + round_up(self.tail_at_planning_bytes, ALIGNMENT_BYTES)
 
 
-def _held(node: Node) -> Iterator[Tensor]:
-    positions = _HELD.get(node.operator.op)
+def _fetched(node: Node) -> Iterator[Tensor]:
+    inputs, outputs = node.operator.inputs, node.operator.outputs
+    positions = None if node.operator.is_custom else _FETCHED.get(node.operator.op)
     if positions is None:
-        indices: Iterator[int] = iter(node.operator.inputs + node.operator.outputs)
+        indices = (inputs + outputs) * _MOST_FETCHES
     else:
-        inputs, outputs = node.operator.inputs, node.operator.outputs
-        indices = (
-            (outputs[0] if outputs else -1) if position < 0 else inputs[position]
-            for position in positions
-            if position < len(inputs)
-        )
+        indices = tuple((outputs if at < 0 else inputs)[max(at, 0)] for at in positions if at < len(inputs))
     return (node.tensors[index] for index in indices if index >= 0)
 
 

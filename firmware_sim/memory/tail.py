@@ -21,6 +21,7 @@ from firmware_sim.memory.startup import Startup
 from firmware_sim.model import Model, Operator, Tensor
 from firmware_sim.profiles import Profile
 
+_ADDRESSES = 2**32  # of a 32-bit processor
 _MAX_SCRATCH_PER_OPERATOR = 12  # micro_allocator.cc:54, 710-716
 
 
@@ -86,6 +87,7 @@ class _Simulation:
         self.nodes: dict[tuple[int, int], Node] = {}
 
     def run(self) -> Tail:
+        _check_shapes(self.model)
         with self.part("interpreter"):
             self.interpreter()
         self.tail.startup.begin_model(self.profile)
@@ -101,7 +103,7 @@ class _Simulation:
                 self.structure("ScratchBufferHandle", len(self.tail.scratch))
         with self.part("variables"):
             self.variables()
-        self.tail.startup.tail_at_planning_bytes = self.tail.used_bytes
+        self.tail.startup.end_planning(self.tail.used_bytes)
         with self.part("inputs and outputs"):
             self.endpoints(self.model.subgraphs[0].inputs)
             self.endpoints(self.model.subgraphs[0].outputs)
@@ -242,9 +244,15 @@ class _Requests:
     operator: int
 
     def persistent(self, count: int, /) -> None:
+        self.check(count)
         self.simulation.persistent(count)
 
+    def check(self, count: int) -> None:
+        if not 0 <= count < _ADDRESSES:
+            raise ModelError(f"subgraph {self.subgraph}, operator {self.operator}: needs a buffer of {count} bytes")
+
     def scratch(self, count: int, /) -> None:
+        self.check(count)
         self.simulation.tail.scratch.append(Scratch(self.subgraph, self.operator, count))
 
 
@@ -252,13 +260,27 @@ def _is(operator: Operator, op: str) -> bool:
     return operator.op == op and not operator.is_custom
 
 
+def _check_shapes(model: Model) -> None:
+    """Only a RESHAPE can find out a size by itself."""
+    for subgraph in model.subgraphs:
+        open_tensors = {tensor.index for tensor in subgraph.tensors if -1 in tensor.shape}
+        for operator in subgraph.operators if open_tensors else ():
+            if _is(operator, "RESHAPE"):
+                open_tensors.difference_update(operator.outputs)
+        for index in open_tensors:
+            raise _open_shape(subgraph.tensors[index])
+
+
 def _check_outputs(node: Node) -> None:
     """Shapes must be known after Prepare (micro_interpreter_graph.cc:49-78, 165-174); [0] stands for a scalar."""
     for index in node.operator.outputs:
         tensor = node.tensors[index]
         if tensor.shape != (0,) and any(size < 1 for size in tensor.shape):
-            raise ModelError(
-                f"operator {node.operator.index} ({node.operator.op}): output {tensor.name!r} has the shape "
-                f"{list(tensor.shape)}, which is not known before the model runs",
-                hint="TensorFlow Lite Micro needs fixed shapes; export the model with fixed sizes.",
-            )
+            raise _open_shape(tensor)
+
+
+def _open_shape(tensor: Tensor) -> ModelError:
+    return ModelError(
+        f"tensor {tensor.name!r} has the shape {list(tensor.shape)}: sizes that are not known before the model runs",
+        hint="TensorFlow Lite Micro needs fixed shapes; export the model with fixed sizes.",
+    )

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from firmware_sim import flexbuffer
+from firmware_sim.errors import ModelError
 from firmware_sim.memory.kernels.context import Node, initialises, prepares
 
-NOT_MEASURED = "its bytes are taken from TFLM's source and have not been held against a measurement"
+
+def not_measured(node: Node) -> None:
+    """Note that the sizes were held against a measurement on 64 bits (the PyPI package) and not on 32 bits."""
+    if node.profile.pointer_bytes == 4:
+        node.doubts.append("its bytes on 32-bit processors are read from TFLM's source and have not been measured")
 
 
 def options(node: Node) -> dict[str, int | float]:
@@ -16,7 +21,10 @@ def options(node: Node) -> dict[str, int | float]:
     """
     if node.operator.custom_options is None:
         raise node.error("has no options")
-    return flexbuffer.numbers(node.operator.custom_options)
+    try:
+        return flexbuffer.numbers(node.operator.custom_options)
+    except ModelError as error:
+        raise node.error(error.message) from error
 
 
 def integer_option(node: Node, name: str, *, minimum: int = 0) -> int:
@@ -46,7 +54,7 @@ def detection_init(node: Node) -> None:
 @prepares("TFLite_Detection_PostProcess")
 def detection_postprocess(node: Node) -> None:
     """Source: detection_postprocess.cc:187-220."""
-    node.doubts.append(NOT_MEASURED)
+    not_measured(node)
     boxes = node.dimension(node.input(0), 1)
     scores = node.input(1)
     most = integer_option(node, "max_detections")
@@ -82,7 +90,7 @@ def decode(node: Node) -> None:
 
     Source: decode.cc:60, decode_state.cc:29-55, decode_state_prune.cc:63-75.
     """
-    node.doubts.append(NOT_MEASURED)
+    not_measured(node)
     node.persistent(node.profile.pointer_bytes * len(node.operator.outputs))
     for position in range(len(node.operator.outputs)):
         data = node.input(2 * position + 1).data

@@ -7,7 +7,7 @@ from typing import Final
 
 from firmware_sim.memory.elements import round_up
 from firmware_sim.memory.kernels.context import Node, initialises, prepares
-from firmware_sim.memory.kernels.custom import NOT_MEASURED, integer_option
+from firmware_sim.memory.kernels.custom import integer_option, not_measured
 from firmware_sim.schema import TENSOR_TYPE_BY_CODE
 
 # Bytes of one complex number of the FFT of each type.
@@ -50,7 +50,7 @@ def rfft(node: Node) -> None:
 @initialises("SignalIrfft")
 def irfft_init(node: Node) -> None:
     """The float transform keeps its length beside the state. Source: irfft.cc, signal/src/irfft_float.cc."""
-    node.doubts.append(NOT_MEASURED)
+    not_measured(node)
     kind = _transform_type(node)
     header = _by_pointer(node, 8, 16) if kind == "FLOAT32" else 0
     node.persistent(_by_pointer(node, 24, 32), header + _fft_state(node, kind))
@@ -115,7 +115,7 @@ def delay_init(node: Node) -> None:
 @prepares("SignalDelay")
 def delay(node: Node) -> None:
     """A circular buffer per row. Source: delay.cc."""
-    node.doubts.append(NOT_MEASURED)
+    not_measured(node)
     _circular_buffers(node, node.dimension(node.input(0), -1) + integer_option(node, "delay_length"))
 
 
@@ -128,7 +128,7 @@ def framer_init(node: Node) -> None:
 @prepares("SignalFramer")
 def framer(node: Node) -> None:
     """A circular buffer per row, of whole steps. Source: framer.cc."""
-    node.doubts.append(NOT_MEASURED)
+    not_measured(node)
     step = integer_option(node, "frame_step", minimum=1)
     _circular_buffers(node, round_up(integer_option(node, "frame_size"), step))
 
@@ -142,7 +142,7 @@ def stacker_init(node: Node) -> None:
 @prepares("SignalStacker")
 def stacker(node: Node) -> None:
     """One circular buffer. Source: stacker.cc."""
-    node.doubts.append(NOT_MEASURED)
+    not_measured(node)
     frames = integer_option(node, "stacker_left_context") + integer_option(node, "stacker_right_context") + 1
     node.persistent(_circular_buffer(node, integer_option(node, "num_channels") * frames))
 
@@ -156,7 +156,7 @@ def overlap_add_init(node: Node) -> None:
 @prepares("SignalOverlapAdd")
 def overlap_add(node: Node) -> None:
     """A frame per row. Source: overlap_add.cc."""
-    node.doubts.append(NOT_MEASURED)
+    not_measured(node)
     outer = _outer(node, inner_axes=2)
     unit = _COMPLEX_BYTES[_transform_type(node)] // 2
     frame_bytes = node.dimension(node.input(0), -1) * unit
