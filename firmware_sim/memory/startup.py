@@ -94,7 +94,8 @@ def _fetched(node: Node) -> Iterator[Tensor]:
     if positions is None:
         indices = (inputs + outputs) * _MOST_FETCHES
     else:
-        indices = tuple((outputs if at < 0 else inputs)[max(at, 0)] for at in positions if at < len(inputs))
+        by_position = {-1: outputs[0], **dict(enumerate(inputs))} if outputs else {}
+        indices = tuple(by_position.get(position, -1) for position in positions)
     return (node.tensors[index] for index in indices if index >= 0)
 
 
