@@ -7,6 +7,7 @@ fit(target, arena_bytes, model_bytes)  does it fit, and with what margin
 
 from firmware_sim.targets.fitting import DEFAULT_RESERVE, Reserve, fit
 from firmware_sim.targets.loading import all, get, ids
+from firmware_sim.targets.resolving import resolve
 from firmware_sim.targets.target import Region, Target
 
-__all__ = ["DEFAULT_RESERVE", "Region", "Reserve", "Target", "all", "fit", "get", "ids"]
+__all__ = ["DEFAULT_RESERVE", "Region", "Reserve", "Target", "all", "fit", "get", "ids", "resolve"]

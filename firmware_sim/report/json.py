@@ -1,0 +1,34 @@
+"""The format `json`: every field of the report under its own name, as the schema `sapool.memreport/1` states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from firmware_sim.accounting import MemoryReport
+from firmware_sim.report.registry import Style, register
+from firmware_sim.report.schema import ID
+
+
+def as_dict(report: MemoryReport, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The report as plain dicts, lists, strings and numbers."""
+    return {"schema": ID, **_plain(report), "notes": list(notes)}
+
+
+@register("json")
+def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
+    """The report as indented JSON."""
+    return json.dumps(as_dict(report, notes), indent=2, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    # dataclasses.asdict copies mappings with their own constructor, which read-only ones do not have.
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,132 @@
+"""The format `text`: a page of tables for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+
+from firmware_sim.accounting import LayerUse, MemoryReport, RegionFit, TargetFit
+from firmware_sim.report.registry import Style, register
+from firmware_sim.sizes import describe
+
+_BOLD, _RED, _GREEN = "1", "31", "32"
+_BAR = 20
+
+
+@register("text")
+def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
+    """Header, arena, layers with the peak, what is alive there, the target, notes."""
+    parts = [_header(report, style), _arena(report), _layers(report, style), peak_tables(report, style.width)]
+    if report.target is not None:
+        parts.append(_target(report.target, report.arena.exact, style))
+    parts.append([textwrap.fill(f"note: {printable(note)}", style.width, subsequent_indent="      ") for note in notes])
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: names come from files and could otherwise move the cursor."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` in at most `width` columns; the end stays, for that is where tensor names differ."""
+    text = printable(text)
+    return text if len(text) <= width else f"...{text[len(text) - max(width - 3, 0) :]}"
+
+
+def peak_tables(report: MemoryReport, width: int) -> list[str]:
+    """The peak layers, and the buffers that are alive there with their offsets in the arena."""
+    lines = []
+    for layer in (layer for layer in report.layers if layer.peak):
+        lines.append(f"peak at layer {_position(report, layer)} {layer.op}: {describe(layer.live_bytes)} alive")
+        lines.append(f"  {'offset':>10}  {'bytes':>10}  buffer")
+        lines += [f"  {live.offset:>10,}  {live.bytes:>10,}  {shorten(live.tensor, width - 26)}" for live in layer.live]
+    return lines
+
+
+def paint(text: str, code: str, style: Style) -> str:
+    """`text` in a terminal colour, if the style has colours."""
+    return f"\x1b[{code}m{text}\x1b[0m" if style.colour else text
+
+
+def _header(report: MemoryReport, style: Style) -> list[str]:
+    model, profile = report.model, report.profile
+    kernels = "reference kernels" if profile.kernels == "reference" else f"CMSIS-NN kernels ({profile.isa})"
+    lines = [
+        paint(printable(model.path), _BOLD, style),
+        f"  model    {describe(model.bytes)}, {model.operators} operators, {model.subgraphs} subgraph"
+        f"{'s' if model.subgraphs > 1 else ''}, sha256 {model.sha256[:16]}",
+        f"  profile  {profile.id}: {kernels}, {8 * profile.pointer_bytes}-bit",
+    ]
+    if report.target is not None:
+        lines.append(f"  target   {report.target.id}")
+    return lines
+
+
+def _arena(report: MemoryReport) -> list[str]:
+    arena = report.arena
+    rows = [
+        ("total", "total_bytes", arena.total_bytes),
+        ("head", "head_bytes", arena.head_bytes),
+        ("tail", "tail_bytes", arena.tail_bytes),
+        ("minimum", "minimum_bytes", arena.minimum_bytes),
+    ]
+    lines = ["arena"]
+    for label, name, size in rows:
+        why = arena.inexact.get(name)
+        state = f"not exact: {why}" if why else "exact"
+        shown = "unknown" if size is None else describe(size)
+        lines.append(f"  {label:<8} {shown:<32} {state}")
+    gap = f"; the {arena.planner} plan is {arena.gap_bytes:,} above it" if arena.gap_bytes else "; the plan meets it"
+    lines.append(f"  no plan can have a head below {describe(arena.lower_bound_bytes)}{gap}")
+    lines += [f"  not accounted for: {printable(item)}" for item in arena.unmodelled]
+    lines += ["tail"] + [f"  {part.bytes:>10,}  {printable(part.name)}" for part in arena.tail] if arena.tail else []
+    return lines
+
+
+def _layers(report: MemoryReport, style: Style) -> list[str]:
+    if not report.layers:
+        return ["no layers"]
+    most = max(layer.live_bytes for layer in report.layers)
+    name_width = max(8, style.width - 79)
+    lines = [
+        f"  {'layer':>6}  {'operator':<24}  {'alive':>10}  {'scratch':>9}  {'persistent':>10}  {'output':<{name_width}}"
+        f"  {'':<{_BAR}}".rstrip()
+    ]
+    for layer in report.layers:
+        bar = "#" * round(_BAR * layer.live_bytes / most) if most else ""
+        inexact = "*" if layer.inexact else " "
+        line = (
+            f"{'>' if layer.peak else ' '} {_position(report, layer):>6}  {shorten(layer.op, 24):<24}  "
+            f"{layer.live_bytes:>10,}{inexact} {layer.scratch_bytes:>9,}  {layer.persistent_bytes:>10,}  "
+            f"{shorten(layer.name, name_width):<{name_width}}  {bar}"
+        ).rstrip()
+        lines.append(paint(line, _BOLD, style) if layer.peak else line)
+    if any(layer.inexact for layer in report.layers):
+        reasons = dict.fromkeys(reason for layer in report.layers for reason in layer.inexact.values())
+        lines += [f"  * not exact: {printable(reason)}" for reason in reasons]
+    return lines
+
+
+def _target(target: TargetFit, exact: bool, style: Style) -> list[str]:
+    if target.fits:
+        verdict, colour = f"fits {target.id}, {describe(target.margin_bytes)} left", _GREEN
+    elif target.margin_bytes < 0:
+        verdict, colour = f"does not fit {target.id}, {describe(-target.margin_bytes)} too much for the arena", _RED
+    else:
+        verdict, colour = f"does not fit {target.id}, the model file is too large for its flash", _RED
+    if not exact:
+        verdict += " (by figures that are not exact)"
+    return [
+        paint(verdict, colour, style),
+        f"  {'region':<12} {'kind':<6} {'size':>11} {'used':>11}",
+        *map(_region, target.regions),
+    ]
+
+
+def _region(region: RegionFit) -> str:
+    share = f"{100 * region.used_bytes / region.size_bytes:.0f} %" if region.size_bytes else ""
+    return f"  {region.name:<12} {region.kind:<6} {region.size_bytes:>11,} {region.used_bytes:>11,} {share:>6}"
+
+
+def _position(report: MemoryReport, layer: LayerUse) -> str:
+    return f"{layer.subgraph}:{layer.index}" if report.model.subgraphs > 1 else str(layer.index)

@@ -1,0 +1,55 @@
+"""`sapool memreport`: what a .tflite file needs in RAM and flash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from firmware_sim.report import Style, formats, render
+from sapool.cli.options import colour_wanted, emit, line_width, report_options
+
+
+@click.command(name="memreport")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--target", "-t", "names", multiple=True, metavar="BOARD|PROFILE",
+    help="A board (see 'sapool targets') or a profile such as host64 or cortex-m-reference; may be repeated, one report "
+    "each. By default host64, the build that runs on this machine.",
+)  # fmt: skip
+@report_options(formats())
+def command(model: Path, names: tuple[str, ...], format_: str, output: Path | None) -> None:
+    """Report what MODEL, a .tflite file, needs in TensorFlow Lite Micro.
+
+    \b
+    sapool memreport model.tflite
+    sapool memreport model.tflite --target stm32f746 --target nrf52840
+    sapool memreport model.tflite --target cortex-m-reference --format json -o report.json
+
+    Total, head and tail are what TFLM's recording allocator prints under these names, to the byte where the report says
+    "exact". The peak layer is marked, with the tensors that are alive there.
+
+    JSON follows the schema sapool.memreport/1; with several targets it is a list of such reports. Whether the model fits
+    does not change the exit code: that is what 'sapool check' is for.
+    """
+    from firmware_sim import memreport, read
+    from firmware_sim.report.notes import collect
+    from firmware_sim.targets import resolve
+
+    # Names first: a typing error must not cost the time of reading a large model.
+    wanted = [resolve(name) for name in names or ("host64",)]
+    content = read(model)
+    style = Style(width=line_width(output), colour=colour_wanted(output))
+    texts = [
+        render(memreport(content, profile=profile, target=target), format_, notes=collect(content, target), style=style)
+        for profile, target in wanted
+    ]
+    emit(_join(texts, format_), output)
+
+
+def _join(texts: list[str], format_: str) -> str:
+    if len(texts) == 1:
+        return texts[0]
+    if format_ == "json":
+        return "[\n" + ",\n".join(texts) + "\n]"
+    return "\n\n\n".join(texts)
