@@ -11,7 +11,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from support.tflite_files import small_network, tflite
 
 pytestmark = pytest.mark.slow
