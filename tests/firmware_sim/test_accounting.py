@@ -76,6 +76,13 @@ def test_unknown_operator_is_admitted(op: str):
     assert "persistent_bytes" in report.layers[0].inexact
 
 
+def test_type_that_no_kernel_takes_is_admitted():
+    model = read(tflite(Graph([T([4], "UINT8"), T([4], "UINT8")], [Op("SOFTMAX", [0], [1])], [0], [1])))
+    arena = memreport(model).arena
+    assert not arena.exact
+    assert "UINT8" in arena.unmodelled[0]
+
+
 def test_custom_operator_with_a_builtin_name_is_unknown():
     graph = Graph([T([4]), T([4])], [Op("SignalPCAN", [0], [1])], [0], [1])
     assert memreport(read(tflite(graph))).arena.exact
