@@ -72,14 +72,18 @@ def load(path: str | Path) -> tuple[Budget, ...]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror or error}", where=path) from error
     except UnicodeDecodeError as error:
         raise UsageError("is not UTF-8 text", where=path) from error
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        raise UsageError(f"not valid TOML: {error}", where=f"{path}:{line[1]}" if line else path) from error
+        stated = re.search(r"at line (\d+)", str(error))
+        # What runs into the end of the document is reported without a line.
+        line = stated[1] if stated else text.count("\n") + 1
+        raise UsageError(f"not valid TOML: {error}", where=f"{path}:{line}") from error
     except RecursionError as error:
         raise UsageError("not valid TOML: nested too deeply", where=path) from error
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass
 
 from firmware_sim.accounting import LayerUse, MemoryReport, RegionFit, TargetFit
 from firmware_sim.report.registry import Style, register
 from firmware_sim.sizes import describe
 
 _BOLD, _RED, _GREEN = "1", "31", "32"
-_BAR = 20
 
 
 @register("text")
@@ -54,7 +54,8 @@ def _header(report: MemoryReport, style: Style) -> list[str]:
     lines = [
         paint(printable(model.path), _BOLD, style),
         f"  model    {describe(model.bytes)}, {model.operators} operators, {model.subgraphs} subgraph"
-        f"{'s' if model.subgraphs > 1 else ''}, sha256 {model.sha256[:16]}",
+        f"{'s' if model.subgraphs > 1 else ''}",
+        f"  sha256   {model.sha256}",
         f"  profile  {profile.id}: {kernels}, {8 * profile.pointer_bytes}-bit",
     ]
     if report.target is not None:
@@ -76,8 +77,8 @@ def _arena(report: MemoryReport) -> list[str]:
         state = f"not exact: {why}" if why else "exact"
         shown = "unknown" if size is None else describe(size)
         lines.append(f"  {label:<8} {shown:<32} {state}")
-    gap = f"; the {arena.planner} plan is {arena.gap_bytes:,} above it" if arena.gap_bytes else "; the plan meets it"
-    lines.append(f"  no plan can have a head below {describe(arena.lower_bound_bytes)}{gap}")
+    gap = f"this {arena.planner} plan has {arena.gap_bytes:,} more" if arena.gap_bytes else "this plan meets that"
+    lines.append(f"  no plan can have a head below {arena.lower_bound_bytes:,} bytes; {gap}")
     lines += [f"  not accounted for: {printable(item)}" for item in arena.unmodelled]
     lines += ["tail"] + [f"  {part.bytes:>10,}  {printable(part.name)}" for part in arena.tail] if arena.tail else []
     return lines
@@ -87,24 +88,48 @@ def _layers(report: MemoryReport, style: Style) -> list[str]:
     if not report.layers:
         return ["no layers"]
     most = max(layer.live_bytes for layer in report.layers)
-    name_width = max(8, style.width - 79)
-    lines = [
-        f"  {'layer':>6}  {'operator':<24}  {'alive':>10}  {'scratch':>9}  {'persistent':>10}  {'output':<{name_width}}"
-        f"  {'':<{_BAR}}".rstrip()
-    ]
+    columns = _columns(report, style.width)
+    lines = [columns.row(" ", "layer", "operator", "alive", "scratch", "persistent", "output", "")]
     for layer in report.layers:
-        bar = "#" * round(_BAR * layer.live_bytes / most) if most else ""
-        inexact = "*" if layer.inexact else " "
-        line = (
-            f"{'>' if layer.peak else ' '} {_position(report, layer):>6}  {shorten(layer.op, 24):<24}  "
-            f"{layer.live_bytes:>10,}{inexact} {layer.scratch_bytes:>9,}  {layer.persistent_bytes:>10,}  "
-            f"{shorten(layer.name, name_width):<{name_width}}  {bar}"
-        ).rstrip()
+        line = columns.row(
+            ">" if layer.peak else " ",
+            _position(report, layer),
+            layer.op,
+            f"{layer.live_bytes:,}{'*' if layer.inexact else ''}",
+            f"{layer.scratch_bytes:,}",
+            f"{layer.persistent_bytes:,}",
+            layer.name,
+            "#" * round(columns.bar * layer.live_bytes / most) if most else "",
+        )
         lines.append(paint(line, _BOLD, style) if layer.peak else line)
-    if any(layer.inexact for layer in report.layers):
-        reasons = dict.fromkeys(reason for layer in report.layers for reason in layer.inexact.values())
-        lines += [f"  * not exact: {printable(reason)}" for reason in reasons]
-    return lines
+    reasons = dict.fromkeys(reason for layer in report.layers for reason in layer.inexact.values())
+    return lines + [f"  * not exact: {printable(reason)}" for reason in reasons]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Widths of the columns that adapt; `name` is 0 where there is no room for it."""
+
+    position: int
+    op: int
+    name: int
+    bar: int
+
+    def row(self, mark: str, position: str, op: str, alive: str, scratch: str, tail: str, name: str, bar: str) -> str:
+        cells = [f"{position:>{self.position}}", f"{shorten(op, self.op):<{self.op}}", f"{alive:>10}"]
+        cells += [f"{scratch:>9}", f"{tail:>10}"]
+        if self.name:
+            cells.append(f"{shorten(name, self.name):<{self.name}}")
+        return f"{mark} {'  '.join([*cells, bar])}".rstrip()
+
+
+def _columns(report: MemoryReport, width: int) -> _Columns:
+    position = max(5, *(len(_position(report, layer)) for layer in report.layers))
+    op = min(24, max(8, *(len(layer.op) for layer in report.layers)))
+    bar = 20 if width >= 100 else 10
+    # The mark, three columns of figures, and the gaps.
+    taken = 2 + position + op + 10 + 9 + 10 + 6 * 2 + bar
+    return _Columns(position, op, width - taken if width - taken >= 8 else 0, bar)
 
 
 def _target(target: TargetFit, exact: bool, style: Style) -> list[str]:

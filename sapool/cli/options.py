@@ -59,5 +59,5 @@ def colour_wanted(output: Path | None) -> bool:
 def line_width(output: Path | None) -> int:
     """Columns of the terminal; a fixed number for files and pipes, so that they do not change with the window."""
     if output is None and sys.stdout.isatty():
-        return max(60, shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns)
+        return max(80, shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns)
     return _PLAIN_WIDTH

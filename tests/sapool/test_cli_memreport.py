@@ -1,0 +1,195 @@
+"""`sapool memreport` and `sapool targets`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from support.tflite_files import small_network, tflite
+
+from firmware_sim import memreport, read, targets
+from firmware_sim.report import schema
+from sapool.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+CONTENT = tflite(small_network())
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    path = tmp_path / "ein Modell größer.tflite"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sapool.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_text_goes_to_standard_output(model, capsys):
+    assert main(["memreport", str(model)]) == 0
+    out, err = capsys.readouterr()
+    report = memreport(read(model))
+    assert out.startswith(str(model))
+    assert f"total    {report.arena.total_bytes:,} bytes" in out
+    assert "host64" in out
+    assert err == ""
+
+
+def test_json_is_one_report(model, capsys):
+    assert main(["memreport", str(model), "--format", "json", "--target", "STM32F746"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator(schema()).validate(content)
+    assert content["target"]["id"] == "stm32f746"
+    assert content["profile"]["id"] == "cortex-m-cmsis-nn-dsp"
+    assert any("assumptions" in note for note in content["notes"])
+
+
+def test_several_targets_are_several_reports(model, capsys):
+    arguments = ["memreport", str(model), "-t", "nrf52840", "-t", "cortex-m-reference"]
+    assert main([*arguments, "--format", "json"]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["profile"]["id"] for report in reports] == ["cortex-m-cmsis-nn-dsp", "cortex-m-reference"]
+    assert reports[1]["target"] is None
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.count(str(model)) == 2
+
+
+def test_output_is_a_file(model, tmp_path, capsys):
+    path = tmp_path / "new" / "report.json"
+    assert main(["memreport", str(model), "--format", "json", "-o", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(path) in err
+    assert json.loads(path.read_text())["schema"] == "sapool.memreport/1"
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.json"]
+
+
+def test_an_output_that_cannot_be_written_is_a_usage_error(model, capsys):
+    assert main(["memreport", str(model), "-o", str(model / "below a file")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+CASES = {
+    "no such file": (lambda folder: folder / "none.tflite", 3),
+    "a folder": (lambda folder: folder, 3),
+    "not a .tflite": (lambda folder: put(folder, b"this is text, and more of it\n" * 20), 3),
+    "empty": (lambda folder: put(folder, b""), 3),
+    "truncated": (lambda folder: put(folder, CONTENT[: len(CONTENT) // 2]), 3),
+    "cut after the head": (lambda folder: put(folder, CONTENT[:8]), 3),
+}
+
+
+def put(folder: Path, content: bytes) -> Path:
+    path = folder / "bad.tflite"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_files_that_cannot_be_read_are_3(case, format, tmp_path, capsys):
+    make, code = CASES[case]
+    path = make(tmp_path)
+    assert main(["memreport", str(path), "--format", format]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {path}")
+    assert "internal error" not in err
+
+
+@pytest.mark.parametrize("case", ["no such file", "not a .tflite", "truncated"])
+def test_no_traceback_in_a_process_of_its_own(case, tmp_path):
+    make, code = CASES[case]
+    done = run("memreport", make(tmp_path))
+    assert done.returncode == code
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_target_is_2_before_the_file_is_read():
+    done = run("memreport", "none.tflite", "--target", "stm32f747")
+    assert done.returncode == 2
+    assert "unknown target 'stm32f747'" in done.stderr
+    assert "stm32f746" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_neither_torch_nor_lightning_is_loaded(model):
+    source = (
+        "import sys; from sapool.cli.main import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'lightning', 'onnx', 'onnxruntime', 'tflite_micro', 'ai_edge_litert'} & set(sys.modules);"
+        "sys.exit(f'loaded {heavy}' if heavy or code else 0)"
+    )
+    for arguments in (["memreport", str(model), "-t", "stm32f746"], ["targets"]):
+        done = subprocess.run(
+            [sys.executable, "-c", source, *arguments],
+            capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
+def test_pipes_get_no_colour(model, environment):
+    done = run("memreport", model, "-t", "stm32f746", **environment)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo terminal")
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_terminals_get_colour_unless_no_color_is_set(model, no_color, coloured):
+    import pty
+
+    leader, follower = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    if no_color:
+        environment["NO_COLOR"] = no_color
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sapool.cli", "memreport", str(model), "-t", "stm32f746"],
+        stdout=follower, cwd=ROOT, env=environment,
+    )  # fmt: skip
+    os.close(follower)
+    output = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break  # the terminal's other end is closed
+        if not piece:
+            break
+        output += piece
+    os.close(leader)
+    assert process.wait(60) == 0
+    assert (b"\x1b[" in output) is coloured
+
+
+def test_targets_are_listed(capsys):
+    assert main(["targets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["board", *targets.ids()]
+    assert any(line.startswith("stm32f746 ") and "320 KiB" in line for line in lines)
+
+
+def test_targets_as_json_have_their_sources(capsys):
+    assert main(["targets", "--format", "json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert len(content["targets"]) == len(targets.ids())
+    assert all(region["source"] for target in content["targets"] for region in target["regions"])
+
+
+def test_one_target_is_shown_with_everything(capsys):
+    assert main(["targets", "rp2040"]) == 0
+    out = capsys.readouterr().out
+    for region in targets.get("rp2040").regions:
+        assert region.name in out
+        assert region.source in out
+    assert main(["targets", "rp2041"]) == 2
