@@ -1,40 +1,62 @@
 """Names of everything that can be asked for, without importing torch: the registries fill in the code behind them.
 
-A specification is parsed and checked in places where torch is not installed, so the names, and the options of each
-pooling method with their types, stand here; a test holds this file against the registries.
+A specification is parsed and checked in places where torch is not installed, so the names of backbones and pooling
+methods, and what a specification must know of them, stand here. Tests hold this file against the code.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from sapool.errors import UsageError
 
 OptionType = type[int] | type[float] | type[bool]
 
-BACKBONES: Final[Mapping[str, str]] = {
-    "mobilenet_v2": "sapool.models.mobilenet_v2",
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A family of networks.
+
+    Attributes:
+        module: the module that registers it.
+        strides: its usual stride string, one digit a stage.
+        stem_stride: factor by which the stem shrinks the input unless a prepool does.
+    """
+
+    module: str
+    strides: str
+    stem_stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A pooling method.
+
+    Attributes:
+        module: the module that registers it.
+        options: its settings and their types.
+        strides_convolution: in a network a convolution takes the stride, and no layer is added.
+    """
+
+    module: str
+    options: Mapping[str, OptionType] = field(default_factory=dict)
+    strides_convolution: bool = False
+
+
+BACKBONES: Final[dict[str, Backbone]] = {
+    "mobilenet_v2": Backbone("sapool.models.mobilenet_v2", "1222121", 2),
 }
-"""Backbone to the module that registers it."""
 
-STAGES: Final[Mapping[str, int]] = {"mobilenet_v2": 7}
-"""Number of stages, which is the length of a stride string."""
-
-POOLING: Final[Mapping[str, str]] = {
-    "strided": "sapool.pooling.strided",
-    "max": "sapool.pooling.max",
-    "average": "sapool.pooling.average",
-    "self_attentive": "sapool.pooling.self_attentive",
-}
-"""Pooling method to the module that registers it."""
-
-POOLING_OPTIONS: Final[Mapping[str, Mapping[str, OptionType]]] = {
-    "strided": {},
-    "max": {},
-    "average": {},
-    "self_attentive": {"patch": int, "heads": int, "ratio": float, "window_norm": bool},
+POOLING: Final[dict[str, Method]] = {
+    "average": Method("sapool.pooling.average"),
+    "max": Method("sapool.pooling.max"),
+    "self_attentive": Method(
+        "sapool.pooling.self_attentive", {"patch": int, "heads": int, "ratio": float, "window_norm": bool}
+    ),
+    "strided": Method("sapool.pooling.strided", strides_convolution=True),
 }
 
 PLACEMENTS: Final = ("before", "after", "end")
@@ -49,6 +71,6 @@ def known(kind: str, name: str, names: Iterable[str], *, where: str | None = Non
     names = tuple(names)
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+    near = difflib.get_close_matches(str(name), names, 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}" if names else "there are none"
     raise UsageError(f"no {kind} is called {name!r}", where=where, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 from torch import nn
 
@@ -10,9 +11,16 @@ from torch import nn
 class Conv2dSame(nn.Conv2d):
     """A convolution padded as TFLite's SAME pads it, so that its export never needs a PAD operator.
 
-    An axis of extent n is padded by max(0, (ceil(n / stride) - 1) * stride + (kernel - 1) * dilation + 1 - n) zeros in
-    all, half of them (rounded down) in front: [B, C, H, W] becomes [B, O, ceil(H / stride), ceil(W / stride)]. Torch's
-    own symmetric padding shifts the window by a pixel where the stride is 2 (tensorflow/lite/kernels/padding.h).
+    [B, C, H, W] becomes [B, O, ceil(H / stride), ceil(W / stride)]. Torch's own symmetric padding shifts the window by a
+    pixel where the stride is 2; see `same_padding`.
+
+    Args:
+        channels: C.
+        out_channels: O.
+        kernel: height and width of the kernel.
+        stride: stride along both axes.
+        groups: as in torch.nn.Conv2d.
+        bias: as in torch.nn.Conv2d; off, because a normalisation follows as a rule.
     """
 
     def __init__(
@@ -21,14 +29,27 @@ class Conv2dSame(nn.Conv2d):
         super().__init__(channels, out_channels, kernel, stride, padding=0, groups=groups, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        top, bottom = self._pads(x.shape[2], 0)
-        left, right = self._pads(x.shape[3], 1)
-        if top == bottom and left == right:  # without the copy that F.pad makes
-            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
-        x = F.pad(x, (left, right, top, bottom))
-        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return _conv2d_same(x, self.weight, self.bias, self.stride[0], self.groups)
 
-    def _pads(self, extent: int, axis: int) -> tuple[int, int]:
-        stride, reach = self.stride[axis], (self.kernel_size[axis] - 1) * self.dilation[axis] + 1
-        total = max(0, (-(-extent // stride) - 1) * stride + reach - extent)
-        return total // 2, total - total // 2
+
+def same_padding(extent: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros in front of and behind an axis under SAME padding (tensorflow/lite/kernels/padding.h).
+
+    In all max(0, (ceil(extent / stride) - 1) * stride + kernel - extent), half of them, rounded down, in front.
+    """
+    total = max(0, (-(-extent // stride) - 1) * stride + kernel - extent)
+    return total // 2, total - total // 2
+
+
+def _conv2d_same(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int, groups: int
+) -> torch.Tensor:
+    top, bottom = same_padding(x.shape[2], weight.shape[2], stride)
+    left, right = same_padding(x.shape[3], weight.shape[3], stride)
+    if top == bottom and left == right:  # without the copy that F.pad makes
+        return F.conv2d(x, weight, bias, stride, (top, left), 1, groups)
+    return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, stride, 0, 1, groups)
+
+
+# The padding depends on the extent of the map, which torch.fx does not know: the function stays one node of a trace.
+torch.fx.wrap("_conv2d_same")

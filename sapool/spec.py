@@ -2,25 +2,34 @@
 
     mobilenet_v2-self_attentive-1221121
     mobilenet_v2-self_attentive-2121111:width=0.35,resolution=32,classes=10,heads=2
+    mobilenet_v2-max/max/max/self_attentive/max/self_attentive/max-1222121:patch=2
 
 Backbone, pooling method and stride string (one digit a stage) come first; what differs from its default follows as
-name=value. `parse(str(spec)) == spec` for every specification.
+name=value. A method, or an option of one, may be given for each stage, with slashes between. The text of a specification is
+canonical: `parse(str(spec)) == spec`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from sapool import catalog
+from sapool import catalog, geometry
 from sapool.errors import UsageError
 
 Option = int | float | bool
-
-_LARGEST_RESOLUTION = 4096
-_LARGEST_CLASSES = 100_000
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    # Wide enough for anything a microcontroller or its teacher runs, small enough that no typing error fills the memory.
+    "width": (0.01, 8),
+    "prepool": (1, 64),
+    "resolution": (1, 4096),
+    "classes": (1, 100_000),
+    "channels": (1, 64),
+}
+_SETTINGS: Final[Mapping[str, type]] = {
+    "width": float, "placement": str, "prepool": int, "resolution": int, "classes": int, "channels": int,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,53 +37,97 @@ class ModelSpec:
     """What network to build. Checked when it is made: an object of this class makes sense.
 
     Args:
-        backbone: "mobilenet_v2".
-        pooling: method that shrinks the maps: "strided", "max", "average", "self_attentive".
-        strides: one digit a stage, the factor by which the stage shrinks the map; "1222121" is the usual MobileNetV2.
+        backbone: a name of `sapool.catalog.BACKBONES`.
+        pooling: the method that shrinks the maps, a name of `sapool.catalog.POOLING`; or one name a stage.
+        strides: one digit a stage, the factor by which the stage shrinks the map; "" takes the usual ones.
         width: multiplier of the channels.
         placement: where in its stage the pool stands: "before" the first block, "after" it, or at the "end". A strided
-            convolution is the depthwise one of the first block (of the last block for "end").
-        prepool: a pool by this factor in place of the stem's stride of 2; 1 keeps the stride.
+            convolution is the one of the first block (of the last block for "end").
+        prepool: a pool by this factor in front of the stem, in place of the stem's stride; 1 keeps the stride.
         resolution: height and width of the input, in pixels.
         classes: number of outputs.
         channels: channels of the input.
-        options: settings of the pooling method, by name (for "self_attentive": patch, heads, ratio, window_norm).
+        options: settings of the pooling methods, by name; a value, or one a stage. They go to the stages whose method has
+            such a setting (for "self_attentive": patch, heads, ratio, window_norm).
 
     Raises:
         UsageError: a name is unknown, a value is out of range, or a stage has nothing left to shrink.
     """
 
     backbone: str = "mobilenet_v2"
-    pooling: str = "strided"
-    strides: str = "1222121"
+    pooling: str | tuple[str, ...] = "strided"
+    strides: str = ""
     width: float = 1.0
     placement: str = "before"
     prepool: int = 1
     resolution: int = 32
     classes: int = 10
     channels: int = 3
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, Option | tuple[Option, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         catalog.known("backbone", self.backbone, catalog.BACKBONES)
-        catalog.known("pooling method", self.pooling, catalog.POOLING)
-        catalog.known("placement", self.placement, catalog.PLACEMENTS)
-        stages = catalog.STAGES[self.backbone]
-        if len(self.strides) != stages or not set(self.strides) <= set("123456789"):
+        usual = catalog.BACKBONES[self.backbone].strides
+        # One form for equal specifications, so that equal ones have equal texts.
+        _set(self, "strides", self.strides or usual)
+        _set(self, "pooling", _one_or_each(self.pooling))
+        _set(self, "options", {name: _one_or_each(value) for name, value in sorted(self.options.items())})
+        if len(self.strides) != len(usual) or not set(self.strides) <= set("123456789"):
             raise UsageError(
                 f"strides {self.strides!r} make no sense for {self.backbone}",
-                hint=f"give {stages} digits from 1 to 9, one a stage; the usual net is {_USUAL[self.backbone]}",
+                hint=f"give {len(usual)} digits from 1 to 9, one a stage; the usual net is {usual}",
             )
-        _within("width", self.width, 0.01, 16)
-        _within("prepool", self.prepool, 1, 64)
-        _within("resolution", self.resolution, 1, _LARGEST_RESOLUTION)
-        _within("classes", self.classes, 1, _LARGEST_CLASSES)
-        _within("channels", self.channels, 1, 64)
-        for name in self.options:
-            catalog.known(f"option of {self.pooling} pooling", name, catalog.POOLING_OPTIONS[self.pooling])
-        # A plain dict would make equal specifications unequal in text.
-        object.__setattr__(self, "options", dict(sorted(self.options.items())))
-        extents(self)
+        self._check_values()
+        for name in self.methods:
+            catalog.known("pooling method", name, catalog.POOLING)
+        types = option_types(self.methods)
+        for name, value in self.options.items():
+            catalog.known(f"option of {_slashed(self.pooling)} pooling", name, types)
+            for each in self._each(name, value):
+                _typed(name, each, types[name])
+        geometry.extents(self.resolution, self.stem, self.stages)
+
+    def _check_values(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = _typed(name, getattr(self, name), _SETTINGS[name])
+            if not low <= value <= high:
+                raise UsageError(f"{name} {value:g} makes no sense", hint=f"it must lie between {low:g} and {high:g}")
+        catalog.known("placement", self.placement, catalog.PLACEMENTS)
+
+    def _each(self, name: str, value: Any) -> tuple[Any, ...]:
+        """`value` of every stage."""
+        if not isinstance(value, tuple):
+            return (value,) * len(self.strides)
+        if len(value) != len(self.strides):
+            raise UsageError(
+                f"{name} has {len(value)} values for {len(self.strides)} stages", hint="give one value, or one a stage"
+            )
+        return value
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The pooling method of every stage."""
+        return self._each("pooling", self.pooling)
+
+    def options_of(self, stage: int) -> dict[str, Option]:
+        """The settings for the pool of a stage (from 1): those that its method has."""
+        allowed = catalog.POOLING[self.methods[stage - 1]].options
+        return {name: self._each(name, value)[stage - 1] for name, value in self.options.items() if name in allowed}
+
+    @property
+    def stem(self) -> geometry.Shrink:
+        """How the stem shrinks the input: by its stride, or by the prepool with the method of the first stage."""
+        if self.prepool == 1:
+            return geometry.Shrink("the stem", catalog.BACKBONES[self.backbone].stem_stride, whole=False)
+        return geometry.Shrink("prepool", self.prepool, whole=True)
+
+    @property
+    def stages(self) -> tuple[geometry.Shrink, ...]:
+        """How each stage shrinks its map."""
+        return tuple(
+            geometry.Shrink(f"stage {number}", int(digit), whole=not catalog.POOLING[name].strides_convolution)
+            for number, (digit, name) in enumerate(zip(self.strides, self.methods, strict=True), start=1)
+        )
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -86,22 +139,22 @@ class ModelSpec:
             if f.name in _SETTINGS and getattr(self, f.name) != f.default
         }
         settings.update(self.options)
-        head = f"{self.backbone}-{self.pooling}-{self.strides}"
-        return head + (":" + ",".join(f"{name}={_text(value)}" for name, value in settings.items()) if settings else "")
+        head = f"{self.backbone}-{_slashed(self.pooling)}-{self.strides}"
+        tail = ",".join(f"{name}={_slashed(value)}" for name, value in settings.items())
+        return f"{head}:{tail}" if tail else head
 
     def with_settings(self, **settings: Any) -> ModelSpec:
         """The same specification with other settings; those that are None stay as they are."""
         return replace(self, **{name: value for name, value in settings.items() if value is not None})
 
 
-_USUAL: Final[Mapping[str, str]] = {"mobilenet_v2": "1222121"}
-_SETTINGS: Final[Mapping[str, type]] = {
-    "width": float, "placement": str, "prepool": int, "resolution": int, "classes": int, "channels": int,
-}  # fmt: skip
-
-
-def parse(text: str) -> ModelSpec:
+def parse(text: str, **overrides: Any) -> ModelSpec:
     """The specification that a line of text describes; strides may be left out (the usual ones), pooling too (strided).
+
+    Args:
+        text: BACKBONE-POOLING-STRIDES:name=value,...
+        overrides: settings that take the place of those in the text; None leaves the text's. A specification that makes
+            sense at 128 pixels only must be given its resolution here or in the text.
 
     Raises:
         UsageError: what is wrong with it, with the nearest known name.
@@ -112,83 +165,81 @@ def parse(text: str) -> ModelSpec:
         raise UsageError(
             f"{head!r} has {len(parts)} parts", where="model", hint="write BACKBONE-POOLING-STRIDES:name=value,..."
         )
-    backbone = catalog.known("backbone", parts[0], catalog.BACKBONES)
-    pooling = catalog.known("pooling method", parts[1], catalog.POOLING) if len(parts) > 1 else "strided"
-    strides = parts[2] if len(parts) > 2 else _USUAL[backbone]
-    allowed: dict[str, type] = {**_SETTINGS, **catalog.POOLING_OPTIONS[pooling]}
+    methods = tuple(parts[1].split("/")) if len(parts) > 1 else ("strided",)
+    for name in methods:
+        catalog.known("pooling method", name, catalog.POOLING)
+    types = option_types(methods)
     settings: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for entry in filter(None, tail.split(",")):
         name, equals, value = (part.strip() for part in entry.partition("="))
-        catalog.known("setting", name, allowed)
-        if not equals or name in settings:
+        catalog.known("setting", name, [*_SETTINGS, *types])
+        place = settings if name in _SETTINGS else options
+        if not equals or name in place:
             raise UsageError(f"setting {name!r} " + ("is given twice" if equals else "has no value"), where="model")
-        settings[name] = _value(name, value, allowed[name])
-    options = {name: settings.pop(name) for name in catalog.POOLING_OPTIONS[pooling] if name in settings}
-    return ModelSpec(backbone, pooling, strides, options=options, **settings)
+        if name in _SETTINGS:
+            place[name] = _value(name, value, _SETTINGS[name])
+        else:
+            place[name] = tuple(_value(name, each, types[name]) for each in value.split("/"))
+    settings.update({name: value for name, value in overrides.items() if value is not None})
+    return ModelSpec(
+        catalog.known("backbone", parts[0], catalog.BACKBONES),
+        methods if len(methods) > 1 else methods[0],
+        parts[2] if len(parts) > 2 else "",
+        options={name: values if len(values) > 1 else values[0] for name, values in options.items()},
+        **settings,
+    )
 
 
 def extents(spec: ModelSpec) -> tuple[int, ...]:
-    """Height (= width) of the map after the stem and after each stage, in pixels: one entry more than stages.
-
-    The stem halves the input, rounding up (SAME padding), unless `prepool` takes its place. A pool must find a map that
-    its stride divides, for windows that are cut off would see less than the whole map; a strided convolution rounds up.
-
-    Raises:
-        UsageError: a stage has no spatial extent left, or a pool's stride does not divide its map.
-    """
-    size = spec.resolution
-    if spec.prepool > 1:
-        _divides(spec.prepool, size, "prepool")
-        size //= spec.prepool
-    else:
-        size = -(-size // 2)
-    result = [size]
-    for stage, digit in enumerate(spec.strides, start=1):
-        stride = int(digit)
-        if size < stride:
-            raise UsageError(
-                f"stage {stage} has no spatial extent left at {spec.resolution}x{spec.resolution} with strides "
-                f"{spec.strides}",
-                hint=f"its map is {size}x{size} before a stride of {stride}; use smaller strides or a larger resolution",
-            )
-        if spec.pooling != "strided":
-            _divides(stride, size, f"stage {stage}")
-        size = -(-size // stride)
-        result.append(size)
-    return tuple(result)
+    """Height (= width) of the map after the stem and after each stage, in pixels: one entry more than stages."""
+    return geometry.extents(spec.resolution, spec.stem, spec.stages)
 
 
-def _divides(stride: int, size: int, where: str) -> None:
-    if size % stride:
-        raise UsageError(
-            f"a pool of {stride} does not divide a map of {size}x{size}",
-            where=where,
-            hint="choose a resolution that the product of all strides divides",
-        )
+def option_types(methods: tuple[str, ...]) -> dict[str, catalog.OptionType]:
+    """The settings that these methods have between them, and their types."""
+    return {name: kind for method in methods for name, kind in catalog.POOLING[method].options.items()}
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
-        raise UsageError(f"{name} {value:g} makes no sense", hint=f"it must lie between {low:g} and {high:g}")
+def _set(spec: ModelSpec, name: str, value: object) -> None:
+    object.__setattr__(spec, name, value)
 
 
-def _text(value: Option | str) -> str:
+def _one_or_each(value: Any) -> Any:
+    """The same value for each stage is one value; a list is as good as a tuple."""
+    if not isinstance(value, (tuple, list)):
+        return value
+    return value[0] if value and all(each == value[0] for each in value) else tuple(value)
+
+
+def _typed(name: str, value: Any, kind: type) -> Any:
+    """`value` if it is of the type that the setting has (an integer is a number too)."""
+    right = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    if not right:
+        raise UsageError(f"{name} must be {_WANTED[kind]}, not {value!r}", where="model")
+    return value
+
+
+_WANTED: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+
+
+def _slashed(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "/".join(_slashed(each) for each in value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _value(name: str, text: str, kind: type) -> Option | str:
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     if kind is str:
         return text
-    if kind is bool:
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-    else:
-        try:
+    try:
+        if kind is not bool:
             number: Option = kind(text)
             return number
-        except ValueError:
-            pass
-    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-    raise UsageError(f"{name} must be {wanted}, not {text!r}", where="model")
+    except ValueError:
+        pass
+    raise UsageError(f"{name} must be {_WANTED[kind]}, not {text!r}", where="model")

@@ -35,10 +35,13 @@ def command(specs: tuple[str, ...], format_: str, output: Path | None) -> None:
 def listing() -> dict[str, Any]:
     """Everything that a specification can name."""
     return {
-        "backbones": {name: {"stages": catalog.STAGES[name]} for name in sorted(catalog.BACKBONES)},
+        "backbones": {
+            name: {"stages": len(entry.strides), "strides": entry.strides}
+            for name, entry in sorted(catalog.BACKBONES.items())
+        },
         "pooling": {
-            name: {option: kind.__name__ for option, kind in catalog.POOLING_OPTIONS[name].items()}
-            for name in sorted(catalog.POOLING)
+            name: {option: kind.__name__ for option, kind in method.options.items()}
+            for name, method in sorted(catalog.POOLING.items())
         },
         "placements": list(catalog.PLACEMENTS),
     }
@@ -86,8 +89,8 @@ def _rows(content: dict[str, Any]) -> list[str]:
                 f"  file        {model['model_bytes']:,} bytes as int8 TFLite",
             ]
         return rows
-    rows = ["Backbones (stages = digits of the stride string)"]
-    rows += [f"  {name}  {facts['stages']} stages" for name, facts in content["backbones"].items()]
+    rows = ["Backbones (and their usual strides, one digit a stage)"]
+    rows += [f"  {name}  {facts['strides']}" for name, facts in content["backbones"].items()]
     rows += ["Pooling methods (and their options)"]
     for name, options in content["pooling"].items():
         rows.append("  " + name + "".join(f"  {option}={kind}" for option, kind in options.items()))

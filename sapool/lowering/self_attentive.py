@@ -50,7 +50,8 @@ def _tokens(module: SelfAttentivePooling, builder: Builder, x: Value) -> Value:
         embedded = builder.conv(x, array(conv.weight), None if conv.bias is None else array(conv.bias), stride=patch)
         embedded = builder.unary("RELU", builder.affine(embedded, *batch_norm(norm)))
     with builder.at(f"{builder.where}.positions"):
-        return builder.elementwise("ADD", embedded, array(module.positions()).transpose(0, 2, 3, 1))
+        _, rows, columns, _ = embedded.shape
+        return builder.elementwise("ADD", embedded, array(module.positions(rows, columns)).transpose(0, 2, 3, 1))
 
 
 def _weights(module: SelfAttentivePooling, builder: Builder, tokens: Value) -> Value:

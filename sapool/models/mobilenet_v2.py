@@ -10,6 +10,7 @@ from torch import nn
 from sapool.layers import Conv2dSame
 from sapool.models.registry import register
 from sapool.models.stages import prepool, stage
+from sapool.pooling import PoolingLayer
 from sapool.spec import ModelSpec, extents
 
 # Table 2 of the paper: expansion t, channels c, blocks n.
@@ -41,7 +42,7 @@ class InvertedResidual(nn.Module):
     [B, C, H, W] -> [B, O, ceil(H / stride), ceil(W / stride)] (section 3.3 and figure 4 of the paper).
     """
 
-    def __init__(self, channels: int, out_channels: int, stride: int, expansion: int) -> None:
+    def __init__(self, channels: int, out_channels: int, stride: int, expansion: int, *, shortcut: bool = True) -> None:
         super().__init__()
         hidden = channels * expansion
         layers: list[nn.Module] = [ConvBnRelu6(channels, hidden, 1)] if expansion != 1 else []
@@ -51,7 +52,7 @@ class InvertedResidual(nn.Module):
             nn.BatchNorm2d(out_channels),
         ]
         self.layers = nn.Sequential(*layers)
-        self.residual = stride == 1 and channels == out_channels
+        self.residual = shortcut and stride == 1 and channels == out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.layers(x)
@@ -63,21 +64,24 @@ class MobileNetV2(nn.Module):
     """MobileNetV2 whose seven stages shrink their maps as a specification says.
 
     The stem has a stride of 2 unless `prepool` takes its place. The width multiplies all channels; the last convolution
-    keeps at least 1,280 as published.
+    keeps at least 1,280 as published. Convolutions start from He's normal distribution (fan-out) and the classifier from
+    one of deviation 0.01, as in torchvision; pools start as they say themselves.
+
+    [B, channels, resolution, resolution] -> logits [B, classes].
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         sizes = extents(spec)
         channels = rounded(_STEM * spec.width)
-        stem = ConvBnRelu6(spec.channels, channels, 3, 1 if spec.prepool > 1 else 2)
-        self.stem = nn.Sequential(prepool(spec), stem) if spec.prepool > 1 else stem
+        self.prepool = prepool(spec)
+        self.stem = ConvBnRelu6(spec.channels, channels, 3, 1 if spec.prepool > 1 else 2)
         stages = []
         for number, (expansion, base, blocks) in enumerate(_STAGES, start=1):
             out_channels = rounded(base * spec.width)
 
-            def block(inner: int, outer: int, stride: int, expansion: int = expansion) -> nn.Module:
-                return InvertedResidual(inner, outer, stride, expansion)
+            def block(inner: int, outer: int, stride: int, shortcut: bool, expansion: int = expansion) -> nn.Module:
+                return InvertedResidual(inner, outer, stride, expansion, shortcut=shortcut)
 
             stages.append(stage(spec, number, (channels, out_channels), blocks, sizes[number - 1], block))
             channels = out_channels
@@ -87,19 +91,17 @@ class MobileNetV2(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(0.2)
         self.classifier = nn.Linear(last, spec.classes)
-        self.apply(_initialise)
+        self._initialise()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.head(self.stages(self.stem(x)))
+        x = self.head(self.stages(self.stem(self.prepool(x))))
         y: torch.Tensor = self.classifier(self.dropout(self.pool(x).flatten(1)))
         return y
 
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.Linear) and module.out_features != module.in_features:
-        nn.init.normal_(module.weight, 0, 0.01)
-        nn.init.zeros_(module.bias)
+    def _initialise(self) -> None:
+        pools = {part for pool in self.modules() if isinstance(pool, PoolingLayer) for part in pool.modules()}
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module not in pools:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        nn.init.normal_(self.classifier.weight, 0, 0.01)
+        nn.init.zeros_(self.classifier.bias)

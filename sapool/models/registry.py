@@ -16,16 +16,17 @@ _BACKBONES: dict[str, type[nn.Module]] = {}
 
 
 def register(name: str) -> Callable[[Network], Network]:
-    """Register the decorated class, whose constructor takes a `ModelSpec`, under `name`.
+    """Register the decorated class, whose constructor takes a `ModelSpec`, under a name of `sapool.catalog.BACKBONES`.
 
     Raises:
-        ValueError: another class has that name.
+        ValueError: the catalogue says that this name belongs to another module, or another class has it.
     """
 
     def keep(network: Network) -> Network:
-        known = _BACKBONES.get(name)
-        if known is not None and known.__qualname__ != network.__qualname__:
-            raise ValueError(f"the backbone {name!r} is registered already: {known.__qualname__}")
+        entry = catalog.BACKBONES.get(name)
+        if name in _BACKBONES or entry is None or entry.module != network.__module__:
+            owner = f"is registered already, by {entry.module}" if entry else "has no entry in sapool.catalog.BACKBONES"
+            raise ValueError(f"the backbone {name!r} {owner}")
         _BACKBONES[name] = network
         return network
 
@@ -34,7 +35,7 @@ def register(name: str) -> Callable[[Network], Network]:
 
 def available() -> tuple[str, ...]:
     """Names of all backbones, sorted."""
-    return tuple(sorted({*catalog.BACKBONES, *_BACKBONES}))
+    return tuple(sorted(catalog.BACKBONES))
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -44,5 +45,5 @@ def build(spec: ModelSpec) -> nn.Module:
         UsageError: the pooling method refuses its settings at one of the stages (which one is said).
     """
     if spec.backbone not in _BACKBONES:
-        importlib.import_module(catalog.BACKBONES[spec.backbone])
+        importlib.import_module(catalog.BACKBONES[spec.backbone].module)
     return _BACKBONES[spec.backbone](spec)

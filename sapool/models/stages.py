@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import nn
 
-from sapool import pooling
+from sapool import catalog, pooling
 from sapool.errors import SapoolError, UsageError
-from sapool.pooling.registry import method
+from sapool.pooling import PoolingLayer
 from sapool.spec import ModelSpec
 
-BlockFactory = Callable[[int, int, int], nn.Module]
-"""(channels in, channels out, stride) -> block."""
+BlockFactory = Callable[[int, int, int, bool], nn.Module]
+"""(channels in, channels out, stride, whether the block may add its input to its output) -> block."""
 
 
-def stage(
-    spec: ModelSpec, number: int, channels: tuple[int, int], blocks: int, size: int, make: BlockFactory
-) -> nn.Sequential:
+class Stage(nn.Module):
+    """Blocks in a row with a pool before the block at `position` (at the end where that is the number of blocks).
+
+    Weights have the same names whatever the pool is and wherever it stands: `blocks.0`, `blocks.1`, ..., and `pool`.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], pool: nn.Module | None, position: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.pool = pool
+        self.position = position
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for index, block in enumerate(self.blocks):
+            if self.pool is not None and index == self.position:
+                x = self.pool(x)
+            x = block(x)
+        return x if self.pool is None or self.position < len(self.blocks) else self.pool(x)
+
+
+def stage(spec: ModelSpec, number: int, channels: tuple[int, int], blocks: int, size: int, make: BlockFactory) -> Stage:
     """One stage of a network, its pool included.
 
     Args:
@@ -29,34 +48,47 @@ def stage(
         make: makes a block.
 
     A pool stands before the first block, after it, or at the end. A method that strides a convolution (`strided`) strides
-    the first block, or the last one for "end", and adds no layer.
+    the block that a pool would follow, or the first one for "before", and adds no layer. The first block of a stage that
+    shrinks its map has no shortcut whatever the method, as published: networks then differ in their pools only.
 
     Raises:
         UsageError: the method refuses its settings at this stage.
     """
-    stride = int(spec.strides[number - 1])
-    striding = method(spec.pooling).strides_convolution
-    strided = (blocks - 1 if spec.placement == "end" else 0) if striding and stride > 1 else -1
     inner, outer = channels
-    layers = [make(inner if i == 0 else outer, outer, stride if i == strided else 1) for i in range(blocks)]
-    if stride > 1 and not striding:
-        position = {"before": 0, "after": 1, "end": blocks}[spec.placement]
-        layers.insert(position, _pool(spec, f"stage {number}", inner if position == 0 else outer, stride, size))
-    return nn.Sequential(*layers)
+    stride = int(spec.strides[number - 1])
+    name = spec.methods[number - 1]
+    position = {"before": 0, "after": 1, "end": blocks}[spec.placement]
+    strides = [1] * blocks
+    pool = None
+    if catalog.POOLING[name].strides_convolution:
+        strides[max(0, position - 1)] = stride
+    elif stride > 1:
+        pool_channels = inner if position == 0 else outer
+        pool = _create(name, f"stage {number}", pool_channels, stride, size, spec.options_of(number))
+    made = [
+        make(inner if index == 0 else outer, outer, block_stride, index > 0 or stride == 1)
+        for index, block_stride in enumerate(strides)
+    ]
+    return Stage(made, pool, position)
 
 
 def prepool(spec: ModelSpec) -> nn.Module:
-    """The pool in place of the stem's stride: a max pool under `strided`, which has no convolution to stride here."""
-    name = "max" if method(spec.pooling).strides_convolution else spec.pooling
-    options = {} if name != spec.pooling else dict(spec.options)
+    """The pool of the input that takes the place of the stem's stride; the identity where there is none.
+
+    It has the method and settings of the first stage. Under `strided` it is a max pool: a 3x3 stem with a stride of 4 or
+    more would skip pixels.
+    """
+    if spec.prepool == 1:
+        return nn.Identity()
+    name, options = spec.methods[0], spec.options_of(1)
+    if catalog.POOLING[name].strides_convolution:
+        name, options = "max", {}
     return _create(name, "prepool", spec.channels, spec.prepool, spec.resolution, options)
 
 
-def _pool(spec: ModelSpec, where: str, channels: int, stride: int, size: int) -> nn.Module:
-    return _create(spec.pooling, where, channels, stride, size, dict(spec.options))
-
-
-def _create(name: str, where: str, channels: int, stride: int, size: int, options: dict[str, object]) -> nn.Module:
+def _create(
+    name: str, where: str, channels: int, stride: int, size: int, options: dict[str, int | float | bool]
+) -> PoolingLayer:
     try:
         return pooling.create(name, channels=channels, stride=stride, size=(size, size), **options)
     except SapoolError as error:

@@ -29,8 +29,8 @@ class PoolingLayer(nn.Module):
 
     def __init__(self, channels: int, stride: int, size: tuple[int, int] | None = None) -> None:
         super().__init__()
-        if channels < 1 or stride < 1:
-            raise UsageError(f"{type(self).__name__}: {channels} channels and a stride of {stride} make no sense")
+        positive(f"{type(self).__name__}: the number of channels", channels)
+        positive(f"{type(self).__name__}: the stride", stride)
         if size is not None and (min(size) < stride or size[0] % stride or size[1] % stride):
             raise UsageError(
                 f"{type(self).__name__}: a stride of {stride} does not divide a map of {size[0]}x{size[1]}",
@@ -43,3 +43,14 @@ class PoolingLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
+
+
+def positive(what: str, value: int) -> int:
+    """`value` if it is a positive whole number.
+
+    Raises:
+        UsageError: it is not; `what` begins the message.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{what} must be a positive whole number, not {value!r}")
+    return value

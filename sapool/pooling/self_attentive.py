@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 from torch import nn
 
 from sapool.errors import UsageError
-from sapool.pooling.base import PoolingLayer
+from sapool.pooling.base import PoolingLayer, positive
 from sapool.pooling.registry import register
 
 MOST_TOKENS = 64
 """Tokens up to which the default patch goes: int8 softmax resolves 1/256, and scores grow with the tokens' square."""
+
+MOST_PATCHES = 64
+"""Rows and columns of positions in a layer that does not know the size of its map."""
+
+MOST_WEIGHTS = 1 << 26
+"""Weights up to which a layer is made; more is a typing error that would fill the memory."""
 
 
 @register("self_attentive")
@@ -29,22 +36,34 @@ class SelfAttentivePooling(PoolingLayer):
 
     Evaluated in the lean form, which is equal: restoration acts pixel by pixel, so it is done at patch resolution and
     upsampled last; and windows of q = gcd(p, s) lie inside one patch, so x is averaged over them before it is weighted.
-    With s dividing p the weighting happens at the resolution of the output. Our reading where the paper is silent:
-    projections have biases; no residual, no layer normalisation and no feed-forward part around the attention; positions
-    start from a normal distribution of deviation 0.02.
+    With s dividing p the weighting happens at the resolution of the output. (While training, the running variance of the
+    restoration counts each patch once and not p*p times, which changes torch's factor n/(n-1) and nothing else.)
+
+    Our reading where the paper is silent: projections have biases, the convolutions in front of a BN have none; no residual,
+    no layer normalisation and no feed-forward part around the attention; positions start from a normal distribution of
+    deviation 0.02; the default patch.
 
     Args:
         channels: C.
         stride: s.
-        size: (H, W) of the map, which fixes the number of positions.
-        patch: p; None takes the stride (half of it under window_norm), doubled while there are more than 64 tokens.
-        heads: attention heads.
+        size: (H, W) of the map. Without it the layer takes maps of any size up to 64x64 patches and holds positions for
+            all of these.
+        patch: p; None takes the smallest multiple of the stride that leaves 2 to 64 tokens, the stride itself where none
+            does or the size is unknown, and under window_norm the largest proper divisor of the stride.
+        heads: attention heads h; 2 everywhere, without window_norm, is what the authors recommend.
         ratio: embedding ratio r.
         window_norm: divide by the weights of the window.
 
+    Attributes:
+        embedding: E.
+        patch_embed: `conv` [E, C, p, p] and `bn`.
+        positions: called, gives [1, E, H/p, W/p].
+        attention: `query`, `key`, `value`, `output`, linear [E, E] with biases; head i has rows i*E/h to (i+1)*E/h.
+        restore: `conv` [C, E, 1, 1] and `bn`.
+
     Raises:
-        UsageError: no size; a patch that does not divide the map; an odd embedding; window_norm where the weights are
-            constant inside each window, so that they would cancel out.
+        UsageError: a patch that does not divide the map; an odd embedding, or one that no machine holds; window_norm where
+            the weights are constant inside each window, so that they would cancel out.
     """
 
     def __init__(
@@ -52,30 +71,20 @@ class SelfAttentivePooling(PoolingLayer):
         patch: int | None = None, heads: int = 2, ratio: float = 1.0, window_norm: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(channels, stride, size)
-        if size is None:
+        self.patch = default_patch(stride, size, window_norm) if patch is None else positive("patch", patch)
+        self.heads, self.window_norm = positive("heads", heads), window_norm
+        self.embedding = _embedding(channels, heads, ratio, self.patch)
+        if window_norm and self.patch % stride == 0:
             raise UsageError(
-                "self_attentive pooling learns a position for every patch and needs the map's size",
-                hint="give size=(height, width)",
+                f"self_attentive pooling: window_norm with a patch of {self.patch} and a stride of {stride} is average "
+                "pooling: the weights are constant inside each window and cancel out, and the attention gets no gradient",
+                hint=f"choose a patch smaller than the stride (1 to {max(1, stride - 1)}), or switch window_norm off",
             )
-        patch = _default_patch(stride, size, window_norm) if patch is None else patch
-        _check(channels, stride, size, patch, heads, ratio, window_norm)
-        self.patch, self.heads, self.window_norm = patch, heads, window_norm
-        self.embedding = max(1, round(ratio * channels / heads)) * heads
-        if self.embedding % 2:
-            raise UsageError(
-                f"self_attentive pooling: an embedding of {self.embedding} is odd, and half of it is for rows, half for "
-                "columns",
-                hint="choose an even number of heads, or another ratio",
-            )
-        rows, columns = size[0] // patch, size[1] // patch
-        self.patch_embed = nn.Module()
-        self.patch_embed.conv = nn.Conv2d(channels, self.embedding, patch, patch, bias=False)
-        self.patch_embed.bn = nn.BatchNorm2d(self.embedding)
+        rows, columns = (MOST_PATCHES, MOST_PATCHES) if size is None else _grid(size, self.patch, stride)
+        self.patch_embed = ConvNorm(channels, self.embedding, self.patch)
         self.positions = Positions(self.embedding, rows, columns)
         self.attention = Attention(self.embedding, heads)
-        self.restore = nn.Module()
-        self.restore.conv = nn.Conv2d(self.embedding, channels, 1, bias=False)
-        self.restore.bn = nn.BatchNorm2d(channels)
+        self.restore = ConvNorm(self.embedding, channels, 1)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, patch={self.patch}, heads={self.heads}, window_norm={self.window_norm}"
@@ -88,33 +97,52 @@ class SelfAttentivePooling(PoolingLayer):
         return weighted / _average(weights, outer) if self.window_norm else weighted
 
     def weights(self, x: torch.Tensor) -> torch.Tensor:
-        """W at patch resolution: [B, C, H/p, W/p], values in (1, e)."""
-        tokens = F.relu(self.patch_embed.bn(self.patch_embed.conv(x))) + self.positions()
-        rows, columns = tokens.shape[2:]
+        """W at patch resolution: [B, C, H/p, W/p], values in (1, e).
+
+        Raises:
+            UsageError: the layer was made for another size.
+        """
+        rows, columns = _grid_of(x, self.size, self.patch, self.stride)
+        tokens = F.relu(self.patch_embed(x)) + self.positions(rows, columns)
         mixed = self.attention(tokens.flatten(2).transpose(1, 2))
-        mixed = mixed.transpose(1, 2).unflatten(2, (rows, columns))
-        restored: torch.Tensor = self.restore.bn(self.restore.conv(mixed))
-        return torch.exp(torch.sigmoid(restored))
+        restored: torch.Tensor = self.restore(mixed.transpose(1, 2).unflatten(2, (rows, columns)))
+        return restored.sigmoid().exp()
+
+
+class ConvNorm(nn.Module):
+    """A convolution of disjoint patches, and batch normalisation: [B, C, H, W] -> [B, O, H/p, W/p]."""
+
+    def __init__(self, channels: int, out_channels: int, patch: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out_channels, patch, patch, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.bn(self.conv(x))
+        return y
 
 
 class Positions(nn.Module):
-    """Learned positions [1, E, rows, columns]: the first E/2 channels tell the column, the others the row."""
+    """Learned positions: the first half of the channels tells the column, the other half the row.
+
+    Called with an extent it gives [1, E, rows, columns], by default all that there are.
+    """
 
     def __init__(self, embedding: int, rows: int, columns: int) -> None:
         super().__init__()
         self.col = nn.Parameter(torch.randn(embedding // 2, columns) * 0.02)
         self.row = nn.Parameter(torch.randn(embedding // 2, rows) * 0.02)
 
-    def forward(self) -> torch.Tensor:
-        half, columns = self.col.shape
-        rows = self.row.shape[1]
-        col = self.col[:, None, :].expand(half, rows, columns)
-        row = self.row[:, :, None].expand(half, rows, columns)
-        return torch.cat([col, row])[None]
+    def forward(self, rows: int | None = None, columns: int | None = None) -> torch.Tensor:
+        col, row = self.col[:, None, :columns], self.row[:, :rows, None]
+        return torch.cat([col.expand(-1, row.shape[1], -1), row.expand(-1, -1, col.shape[2])])[None]
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention [B, N, E] -> [B, N, E]; each head has E/heads channels, scores are scaled by their root."""
+    """Multi-head self-attention [B, N, E] -> [B, N, E]; each head has E/heads channels, scores are scaled by their root.
+
+    The four matrices start as those of torch.nn.MultiheadAttention: Glorot-uniform, biases zero.
+    """
 
     def __init__(self, embedding: int, heads: int) -> None:
         super().__init__()
@@ -123,6 +151,9 @@ class Attention(nn.Module):
         self.key = nn.Linear(embedding, embedding)
         self.value = nn.Linear(embedding, embedding)
         self.output = nn.Linear(embedding, embedding)
+        for linear in (self.query, self.key, self.value, self.output):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         q, k, v = (
@@ -142,30 +173,65 @@ def _upsample(x: torch.Tensor, factor: int) -> torch.Tensor:
     return x if factor == 1 else F.interpolate(x, scale_factor=factor, mode="nearest")
 
 
-def _default_patch(stride: int, size: tuple[int, int], window_norm: bool) -> int:
+def default_patch(stride: int, size: tuple[int, int] | None, window_norm: bool = False) -> int:
+    """The patch that a layer takes unless it is given one; see `SelfAttentivePooling`."""
     if window_norm:
-        return max(1, stride // 2)
-    patch = stride
-    while (size[0] // patch) * (size[1] // patch) > MOST_TOKENS and not (
-        size[0] % (2 * patch) or size[1] % (2 * patch)
-    ):
-        patch *= 2
-    return patch
+        return max((patch for patch in range(1, stride) if stride % patch == 0), default=1)
+    if size is None:
+        return stride
+    height, width = size
+    for patch in range(stride, min(size) + 1, stride):
+        # A single token would attend to itself alone, under a kernel as large as the map.
+        if not (height % patch or width % patch) and 1 < (height // patch) * (width // patch) <= MOST_TOKENS:
+            return patch
+    return stride
 
 
-def _check(
-    channels: int, stride: int, size: tuple[int, int], patch: int, heads: int, ratio: float, window_norm: bool
-) -> None:
-    if patch < 1 or heads < 1 or not ratio > 0:
-        raise UsageError(f"self_attentive pooling: patch {patch}, heads {heads} and ratio {ratio:g} must be positive")
-    if size[0] % patch or size[1] % patch:
+def _embedding(channels: int, heads: int, ratio: float, patch: int) -> int:
+    if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 < ratio < math.inf:
+        raise UsageError(f"self_attentive pooling: the ratio must be a positive number, not {ratio!r}")
+    embedding = max(1, round(ratio * channels / heads)) * heads
+    if embedding % 2:
         raise UsageError(
-            f"self_attentive pooling: a patch of {patch} does not divide a map of {size[0]}x{size[1]}",
-            hint="choose a patch that divides height and width",
+            f"self_attentive pooling: an embedding of {embedding} is odd, and half of it is for rows, half for columns",
+            hint="choose an even number of heads, or another ratio",
         )
-    if window_norm and patch % stride == 0:
+    weights = embedding * (4 * embedding + channels * (patch**2 + 1))
+    if weights > MOST_WEIGHTS:
         raise UsageError(
-            f"self_attentive pooling: window_norm with a patch of {patch} and a stride of {stride} is average pooling: "
-            "the weights are constant inside each window and cancel out, and the attention gets no gradient",
-            hint=f"choose a patch smaller than the stride (1 to {max(1, stride - 1)}), or switch window_norm off",
+            f"self_attentive pooling: {weights:,} weights for {channels} channels, an embedding of {embedding} and a patch "
+            f"of {patch}",
+            hint="choose a smaller patch, fewer heads or a smaller ratio",
         )
+    return embedding
+
+
+def _grid(size: tuple[int, int], patch: int, stride: int) -> tuple[int, int]:
+    """Rows and columns of patches in a map of this size."""
+    for name, step in (("stride", stride), ("patch", patch)):
+        if size[0] % step or size[1] % step:
+            raise UsageError(
+                f"self_attentive pooling: a {name} of {step} does not divide a map of {size[0]}x{size[1]}",
+                hint=f"choose a {name} that divides height and width",
+            )
+    return size[0] // patch, size[1] // patch
+
+
+def _grid_of(x: torch.Tensor, size: tuple[int, int] | None, patch: int, stride: int) -> tuple[int, int]:
+    height, width = x.shape[2], x.shape[3]
+    if size is not None and (height, width) != size:
+        raise UsageError(
+            f"self_attentive pooling: a map of {height}x{width} meets a layer made for {size[0]}x{size[1]}",
+            hint="make the layer without a size, or for this one",
+        )
+    rows, columns = _grid((height, width), patch, stride)
+    if size is None and max(rows, columns) > MOST_PATCHES:
+        raise UsageError(
+            f"self_attentive pooling: {rows}x{columns} patches, but positions for {MOST_PATCHES}x{MOST_PATCHES}",
+            hint="give the size of the map, or a larger patch",
+        )
+    return rows, columns
+
+
+# Looks at the extent of the map, which torch.fx does not know: the function stays one node of a trace.
+torch.fx.wrap("_grid_of")

@@ -9,7 +9,8 @@ import torch.nn.functional as F  # noqa: E402
 
 from sapool import catalog, pooling  # noqa: E402
 from sapool.errors import UsageError  # noqa: E402
-from sapool.pooling.registry import method  # noqa: E402
+from sapool.pooling.registry import describe, method  # noqa: E402
+from sapool.spec import parse  # noqa: E402
 
 
 def layer(channels=8, stride=2, size=(8, 8), training=False, **options):
@@ -85,6 +86,48 @@ def test_the_lean_form_equals_the_equations(options):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
+def test_training_normalises_by_the_same_statistics():
+    # Each patch is counted p*p times by a normalisation behind the upsampling: same mean and variance.
+    pool, x = layer(patch=4, size=(16, 16), training=True), torch.randn(4, 8, 16, 16, dtype=torch.float64)
+    small = []
+    pool.restore.conv.register_forward_hook(lambda module, inputs, output: small.append(output.detach()))
+    actual = pool(x)
+    full = small[0].repeat_interleave(4, 2).repeat_interleave(4, 3)
+    norm = pool.restore.bn
+    weight = torch.exp(torch.sigmoid(F.batch_norm(full, None, None, norm.weight, norm.bias, True, eps=norm.eps)))
+    torch.testing.assert_close(actual, F.avg_pool2d(x * weight, 2), atol=1e-9, rtol=1e-9)
+
+
+def test_a_layer_without_a_size_computes_the_same():
+    known = layer(patch=2, size=(8, 4))
+    free = pooling.create("self_attentive", channels=8, stride=2, patch=2).double().eval()
+    state = known.state_dict()
+    for name, parameter in free.positions.named_parameters():
+        learned = state[f"positions.{name}"]
+        state[f"positions.{name}"] = F.pad(learned, (0, parameter.shape[1] - learned.shape[1]))
+    free.load_state_dict(state)
+    x = torch.randn(2, 8, 8, 4, dtype=torch.float64)
+    torch.testing.assert_close(free(x), known(x))
+
+
+def test_maps_that_a_layer_was_not_made_for_are_refused():
+    with pytest.raises(UsageError, match="a map of 4x8 meets a layer made for 8x8"):
+        layer()(torch.zeros(1, 8, 4, 8, dtype=torch.float64))
+    free = pooling.create("self_attentive", channels=8, stride=2)
+    with pytest.raises(UsageError, match="a stride of 2 does not divide a map of 8x7"):
+        free(torch.zeros(1, 8, 8, 7))
+    with pytest.raises(UsageError, match="65x1 patches, but positions for 64x64"):
+        free(torch.zeros(1, 8, 130, 2))
+
+
+@pytest.mark.parametrize("options", [{}, {"patch": 1, "window_norm": True}], ids=str)
+def test_the_layer_compiles_to_the_same(options):
+    pool = layer(**options)
+    x = torch.randn(2, 8, 8, 8, dtype=torch.float64)
+    compiled = torch.compile(pool, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), pool(x))
+
+
 def test_window_norm_with_constant_weights_would_be_average_pooling():
     # The degenerate case that is refused, made by hand: the weights cancel out and the attention gets no gradient.
     pool = layer(patch=2)
@@ -111,8 +154,11 @@ def test_weights_lie_between_one_and_e():
 
 @pytest.mark.parametrize(
     ("size", "stride", "window_norm", "patch"),
-    [((16, 16), 2, False, 2), ((32, 32), 2, False, 4), ((128, 128), 2, False, 16), ((28, 28), 2, False, 4),
-     ((8, 8), 2, True, 1), ((16, 16), 4, True, 2), ((64, 64), 1, False, 8)],
+    [
+        ((16, 16), 2, False, 2), ((32, 32), 2, False, 4), ((128, 128), 2, False, 16), ((28, 28), 2, False, 4),
+        ((64, 64), 1, False, 8), ((18, 18), 2, False, 6), ((2, 2), 2, False, 2), ((26, 26), 2, False, 2),
+        (None, 4, False, 4), ((8, 8), 2, True, 1), ((16, 16), 4, True, 2), ((18, 18), 9, True, 3),
+    ],
 )  # fmt: skip
 def test_the_default_patch_keeps_tokens_few(size, stride, window_norm, patch):
     pool = pooling.create("self_attentive", channels=4, stride=stride, size=size, window_norm=window_norm)
@@ -122,14 +168,17 @@ def test_the_default_patch_keeps_tokens_few(size, stride, window_norm, patch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channels": 8, "stride": 2}, "needs the map's size"),
+        ({"channels": 8, "stride": True}, "the stride must be a positive whole number"),
+        ({"channels": 8, "stride": 2, "ratio": float("nan")}, "ratio must be a positive number"),
+        ({"channels": 8, "stride": 2, "heads": 10**6}, "choose a smaller patch, fewer heads"),
+        ({"channels": 64, "stride": 2, "size": (4096, 4096), "patch": 2048}, "choose a smaller patch"),
         ({"channels": 8, "stride": 16, "size": (8, 8)}, "does not divide a map of 8x8"),
         ({"channels": 8, "stride": 3, "size": (8, 8)}, "does not divide a map of 8x8"),
         ({"channels": 8, "stride": 2, "size": (8, 8), "patch": 3}, "patch of 3 does not divide"),
         ({"channels": 3, "stride": 2, "size": (8, 8), "heads": 1}, "an embedding of 3 is odd"),
         ({"channels": 8, "stride": 2, "size": (8, 8), "head": 1}, "did you mean heads"),
-        ({"channels": 8, "stride": 2, "size": (8, 8), "heads": 0}, "must be positive"),
-        ({"channels": 0, "stride": 2, "size": (8, 8)}, "0 channels"),
+        ({"channels": 8, "stride": 2, "size": (8, 8), "heads": 0}, "heads must be a positive whole number, not 0"),
+        ({"channels": 0, "stride": 2, "size": (8, 8)}, "number of channels must be a positive whole number, not 0"),
     ],
 )
 def test_bad_arguments_say_what_to_do(arguments, message):
@@ -137,25 +186,58 @@ def test_bad_arguments_say_what_to_do(arguments, message):
         pooling.create("self_attentive", **arguments)
 
 
-@pytest.mark.parametrize("name", sorted(catalog.POOLING))
+METHODS = sorted(catalog.POOLING)
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_a_drop_in_for_a_max_pool(name):
     pool = pooling.create(name, channels=6, stride=2, size=(8, 12))
     assert pool(torch.randn(2, 6, 8, 12)).shape == (2, 6, 4, 6)
     assert pool(torch.randn(2, 6, 8, 12).to(memory_format=torch.channels_last)).shape == (2, 6, 4, 6)
 
 
-def test_the_catalogue_is_the_registry():
-    assert pooling.available() == tuple(sorted(catalog.POOLING))
-    for name in catalog.POOLING:
-        assert method(name).__module__ == catalog.POOLING[name]
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_works_without_a_size(name):
+    pool = pooling.create(name, channels=6, stride=2)
+    assert (pool.channels, pool.stride) == (6, 2)
+    for height, width in [(8, 12), (4, 4)]:
+        assert pool(torch.randn(2, 6, height, width)).shape == (2, 6, height // 2, width // 2)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_catalogue_is_the_registry(name):
+    assert describe(method(name)) == catalog.POOLING[name]
+    assert name in pooling.available()
 
 
 def test_a_second_layer_of_one_name_is_refused():
-    with pytest.raises(ValueError, match="registered already"):
+    for name in ("max", "self_attentive"):
+        with pytest.raises(ValueError, match=f"'{name}' is registered already, by sapool.pooling.{name}"):
 
-        @pooling.register("max")
-        class Other(pooling.PoolingLayer):
-            pass
+            @pooling.register(name)
+            class Other(pooling.PoolingLayer):
+                pass
+
+
+@pytest.mark.parametrize("name", ["Max", "max-2", "a/b", ""])
+def test_a_name_that_no_specification_can_carry_is_refused(name):
+    with pytest.raises(ValueError, match="cannot stand in a specification"):
+        pooling.register(name)
+
+
+def test_a_foreign_method_is_known_to_specifications(monkeypatch):
+    monkeypatch.setattr(catalog, "POOLING", dict(catalog.POOLING))
+
+    class MedianPooling(pooling.PoolingLayer):
+        def __init__(self, channels, stride, size=None, *, upper: bool = False, gain: float | None = None):
+            super().__init__(channels, stride, size)
+            self.upper, self.gain = upper, gain
+
+    pooling.register("median")(MedianPooling)
+    assert catalog.POOLING["median"].options == {"upper": bool, "gain": float}
+    spec = parse("mobilenet_v2-median-1221121:upper=true,gain=2")
+    pool = pooling.create("median", channels=4, stride=2, **spec.options_of(2))
+    assert (pool.upper, pool.gain) == (True, 2.0)
 
 
 def test_an_unknown_method_names_the_nearest():

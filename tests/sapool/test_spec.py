@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 import subprocess
 import sys
 
@@ -11,32 +13,40 @@ from hypothesis import strategies as st
 
 from sapool import catalog
 from sapool.errors import UsageError
-from sapool.spec import ModelSpec, extents, parse
+from sapool.spec import ModelSpec, extents, option_types, parse
+
+KINDS = {int: st.integers(1, 8), float: st.floats(0.1, 4), bool: st.booleans()}
+
+
+def one_or_each(values):
+    """A value for the whole network, or one for each of the seven stages."""
+    return st.one_of(values, st.tuples(*[values] * 7))
 
 
 @st.composite
 def specs(draw):
-    pooling = draw(st.sampled_from(sorted(catalog.POOLING)))
-    kinds = {int: st.integers(1, 8), float: st.floats(0.1, 4), bool: st.booleans()}
-    names = draw(st.sets(st.sampled_from(sorted(catalog.POOLING_OPTIONS[pooling]) or ["none"])))
-    options = {n: draw(kinds[catalog.POOLING_OPTIONS[pooling][n]]) for n in sorted(names - {"none"})}
+    pooling = draw(one_or_each(st.sampled_from(sorted(catalog.POOLING))))
+    types = option_types((pooling,) if isinstance(pooling, str) else pooling)
+    names = draw(st.sets(st.sampled_from(sorted(types)))) if types else set()
     return ModelSpec(
         pooling=pooling,
-        strides=draw(st.sampled_from(["1222121", "2221111", "1111111", "4211121"])),
-        width=draw(st.floats(0.1, 2.0)),
+        strides=draw(st.sampled_from(["", "1222121", "2221111", "1111111", "4211121"])),
+        width=draw(st.one_of(st.integers(1, 2), st.floats(0.1, 2.0))),
         placement=draw(st.sampled_from(catalog.PLACEMENTS)),
         prepool=draw(st.sampled_from([1, 2, 4])),
         resolution=draw(st.sampled_from([64, 128, 256])),
         classes=draw(st.integers(1, 1000)),
         channels=draw(st.sampled_from([1, 3])),
-        options=options,
+        options={name: draw(one_or_each(KINDS[types[name]])) for name in sorted(names)},
     )
 
 
 @given(specs())
 def test_text_and_object_are_the_same(spec):
     assert parse(str(spec)) == spec
+    assert str(parse(str(spec))) == str(spec)
     assert hash(parse(str(spec))) == hash(spec)
+    assert pickle.loads(pickle.dumps(spec)) == spec
 
 
 def test_defaults_are_not_written():
@@ -44,6 +54,30 @@ def test_defaults_are_not_written():
     assert str(parse("mobilenet_v2")) == "mobilenet_v2-strided-1222121"
     spec = parse("mobilenet_v2-self_attentive-1221121:heads=4,width=0.35")
     assert str(spec) == "mobilenet_v2-self_attentive-1221121:width=0.35,heads=4"
+
+
+def test_methods_and_options_may_differ_by_stage():
+    text = "mobilenet_v2-max/max/average/self_attentive/max/self_attentive/max-1222121:heads=2/2/2/4/2/8/2,patch=2"
+    spec = parse(text)
+    assert str(spec) == text
+    assert spec.methods[3] == "self_attentive"
+    assert spec.options_of(2) == {}
+    assert spec.options_of(4) == {"heads": 4, "patch": 2}
+    assert spec.options_of(6) == {"heads": 8, "patch": 2}
+
+
+def test_the_same_for_every_stage_is_one_value():
+    spec = ModelSpec(pooling=("self_attentive",) * 7, options={"heads": [4] * 7})
+    assert spec == parse("mobilenet_v2-self_attentive:heads=4")
+    assert str(spec) == "mobilenet_v2-self_attentive-1222121:heads=4"
+
+
+def test_overrides_take_the_place_of_settings():
+    text = "mobilenet_v2-max-4222121"  # makes no sense at 32 pixels, the default
+    assert parse(text, resolution=128, width=None).resolution == 128
+    assert parse(f"{text}:width=2,resolution=128", width=0.5).width == 0.5
+    spec = parse(f"{text}:resolution=128")
+    assert spec.with_settings(classes=7, width=None) == parse(f"{text}:resolution=128,classes=7")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +99,16 @@ def test_extents(text, resolution, expected):
         ("mobilenet_v2-max-4222121", "stage 4 has no spatial extent left at 32x32 with strides 4222121"),
         ("mobilenet_v2-strided-4222121", "stage 4 has no spatial extent left at 32x32 with strides 4222121"),
         ("mobilenet_v2-max-1222121:resolution=36", "stage 3: a pool of 2 does not divide a map of 9x9"),
+        ("mobilenet_v2-max-1222121:resolution=100", "resolutions that work: 96 and 127"),
+        ("mobilenet_v2-strided-9999999:resolution=4096", "stage 4 has no spatial extent left"),
         ("mobilenet_v2-max-1222121:prepool=5", "prepool: a pool of 5 does not divide a map of 32x32"),
+        ("mobilenet_v2-max-1222121:prepool=64", "prepool leaves nothing of an input of 32x32"),
+        ("mobilenet_v2-max/average-1222121", "pooling has 2 values for 7 stages"),
+        ("mobilenet_v2-max/avrage-1222121", "did you mean average"),
+        ("mobilenet_v2-self_attentive-1222121:heads=2/4", "heads has 2 values for 7 stages"),
+        ("mobilenet_v2-self_attentive-1222121:heads=2/", "heads must be a whole number, not ''"),
+        ("mobilenet_v2-max-1222121:width=1e9", "it must lie between 0.01 and 8"),
+        ("mobilenet_v2-max-1222121:classes=" + "9" * 5000, "classes must be a whole number"),
         ("mobilenet_v2-max-12221", "strides '12221' make no sense"),
         ("mobilenet_v2-max-1022121", "strides '1022121' make no sense"),
         ("mobilnet_v2", "did you mean mobilenet_v2"),
@@ -88,6 +131,22 @@ def test_what_makes_no_sense_says_so(text, message):
         parse(text)
     assert message in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": "wide"}, "width must be a number, not 'wide'"),
+        ({"width": True}, "width must be a number, not True"),
+        ({"classes": 2.5}, "classes must be a whole number, not 2.5"),
+        ({"pooling": "self_attentive", "options": {"heads": "two"}}, "heads must be a whole number, not 'two'"),
+        ({"pooling": "self_attentive", "options": {"window_norm": 1}}, "window_norm must be true or false, not 1"),
+        ({"pooling": ()}, "pooling has 0 values for 7 stages"),
+    ],
+)
+def test_values_of_the_wrong_type_are_refused(settings, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        ModelSpec(**settings)
 
 
 def test_a_specification_needs_no_torch():
