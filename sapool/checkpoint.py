@@ -14,6 +14,7 @@ from sapool.errors import FileError, SapoolError, UsageError
 from sapool.spec import ModelSpec, parse
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 FORMAT: Final = "sapool.checkpoint"
@@ -79,6 +80,7 @@ def load(path: str | Path) -> Checkpoint:
             its specification (the first ones that are missing or too many are named).
     """
     import safetensors
+    import torch
     from safetensors.torch import load as from_bytes
 
     from sapool.models import build
@@ -93,23 +95,28 @@ def load(path: str | Path) -> Checkpoint:
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise FileError(f"not a readable .safetensors file ({error})", where=path) from error
     spec, labels, header = _header(path, metadata)
-    model = build(spec)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    # Without memory: a header may ask for any network, but no more weights are held than the file has.
+    try:
+        with torch.device("meta"):
+            model = build(spec)
+    except SapoolError as error:
+        raise FileError(f"the checkpoint's network cannot be built ({error.message})", where=path) from error
+    expected = {name: _kind(tensor) for name, tensor in model.state_dict().items()}
+    found = {name: _kind(tensor) for name, tensor in tensors.items()}
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if wrong:
         name = wrong[0]
         raise FileError(
             f"{len(wrong)} tensors do not fit the specification {spec}: first {name}, "
-            f"{_shape(found.get(name))} in the file, {_shape(expected.get(name))} in the network",
+            f"{found.get(name, 'absent')} in the file, {expected.get(name, 'absent')} in the network",
             where=path,
         )
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)
     return Checkpoint(model.eval(), spec, labels, header)
 
 
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "absent" if shape is None else str(list(shape))
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
 def _metadata(content: bytes) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 
 import pytest
 
@@ -68,6 +69,61 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, saved):
     save_file(state, path, metadata)
     with pytest.raises(FileError, match=r"stem\.0\.weight"):
         checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda state: state.pop("classifier.bias"),
+            r"classifier\.bias, absent in the file, float32 \[2\] in the network",
+        ),
+        (lambda state: state.update(extra=torch.ones(3)), r"extra, float32 \[3\] in the file, absent in the network"),
+        (
+            lambda state: state.update({"classifier.bias": torch.ones(2).half()}),
+            r"1 tensors do not fit .*classifier\.bias, float16 \[2\] in the file, float32 \[2\] in the network",
+        ),
+    ],
+    ids=["missing", "unexpected", "type"],
+)
+def test_a_tensor_out_of_place_is_told(tmp_path, saved, change, message):
+    state = dict(saved[1].state_dict())
+    change(state)
+    metadata = {"format": "sapool.checkpoint/1", "spec": str(SPEC), "labels": json.dumps(LABELS)}
+    save_file(state, tmp_path / "m.safetensors", metadata)
+    with pytest.raises(FileError, match=message):
+        checkpoint.load(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("width=8,heads=16", "tensors do not fit"),
+        ("width=8,resolution=4096", "network cannot be built"),
+    ],  # both gigabytes
+)
+def test_a_header_that_asks_for_a_giant_costs_no_memory(tmp_path, settings, message):
+    path = tmp_path / "m.safetensors"
+    labels = json.dumps(["x"] * 100_000)
+    spec = f"mobilenet_v2-self_attentive-1221121:{settings},classes=100000"
+    save_file({"x": torch.ones(1)}, path, {"format": "sapool.checkpoint/1", "spec": spec, "labels": labels})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FileError, match=message):
+        checkpoint.load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # kilobytes
+
+
+def test_a_header_with_a_damaged_specification_is_one_error(tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_file({"x": torch.ones(1)}, path, {"format": "sapool.checkpoint/1", "spec": "resnet-max", "labels": "[]"})
+    with pytest.raises(FileError, match="header is damaged"):
+        checkpoint.load(path)
+
+
+def test_what_is_loaded_can_be_trained_on(saved):
+    net = checkpoint.load(saved[0]).model.train()
+    net(torch.randn(4, 3, 32, 32)).sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
 
 
 def test_labels_must_match_the_classes(tmp_path):
