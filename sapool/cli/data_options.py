@@ -1,0 +1,60 @@
+"""How commands name a data set, and how they read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from sapool.data import DataSet
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_NAMED: Final = 10
+
+
+def data_options(command: Command) -> Command:
+    """Add `--data`, `--split-seed` and `--skip-broken`."""
+    command = click.option(
+        "--skip-broken",
+        is_flag=True,
+        help="Leave out images that do not decode, and name them; by default they are refused.",
+    )(command)
+    command = click.option(
+        "--split-seed",
+        type=click.IntRange(0),
+        help="Of the split, where the data lacks parts; 0 by default. A network has to be evaluated with the seed that it "
+        "was trained with.",
+    )(command)
+    return click.option(
+        "--data",
+        required=True,
+        metavar="SOURCE",
+        help="digits, a folder of class folders, or an archive of one (.tar, .tar.gz, .tar.xz, .zip); with or without "
+        "train, val and test around the class folders.",
+    )(command)
+
+
+def open_data(source: str, *, resolution: int, channels: int, seed: int, skip_broken: bool) -> DataSet:
+    """Read a data set under a progress bar; what was skipped is named on standard error."""
+    from sapool import data
+    from sapool.training.progress import share_bar
+
+    with share_bar(f"reading {source}") as progress:
+        dataset = data.open(
+            source,
+            resolution=resolution,
+            channels=channels,
+            seed=seed,
+            on_broken="skip" if skip_broken else "error",
+            progress=progress,
+        )
+    if dataset.skipped:
+        click.echo(f"skipped {len(dataset.skipped)} images that do not decode:", err=True)
+        for line in dataset.skipped[:_NAMED]:
+            click.echo(f"  {line}", err=True)
+        if len(dataset.skipped) > _NAMED:
+            click.echo(f"  and {len(dataset.skipped) - _NAMED} more", err=True)
+    return dataset

@@ -1,0 +1,179 @@
+"""Trains a network on a data set."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from firmware_sim.errors import UsageError
+from sapool.data import DataSet
+from sapool.training.config import FitConfig
+from sapool.training.history import EpochMetrics
+from sapool.training.progress import FitProgress, Silent
+from sapool.training.quiet import quiet_lightning
+from sapool.training.threads import torch_threads
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+    from torch import nn
+
+    from sapool.spec import ModelSpec
+    from sapool.training.recorder import Recorder
+
+_VALIDATION_BATCH: Final = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitResult:
+    """A trained network, in evaluation mode on the CPU, with the weights of its best epoch.
+
+    `best` is the epoch that was best on the validation part (accuracy, then loss); `history` has all of them.
+    `seconds` is the time of the whole training, `device` what it ran on.
+    """
+
+    model: nn.Module
+    history: tuple[EpochMetrics, ...]
+    best: EpochMetrics
+    seconds: float
+    device: str
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images a second, without validation."""
+        images = sum(epoch.images_per_second * epoch.seconds for epoch in self.history)
+        return images / max(sum(epoch.seconds for epoch in self.history), 1e-9)
+
+
+def fit(
+    spec: ModelSpec, dataset: DataSet, config: FitConfig | None = None, *, progress: FitProgress | None = None
+) -> FitResult:
+    """Build the network of `spec` and train it.
+
+    The same arguments give the same weights on the CPU, for the same number of threads.
+
+    Args:
+        spec: the network; its resolution and classes have to be those of the data.
+        dataset: learns from `train`, chooses the best epoch by `val`, does not look at `test`.
+        config: the recipe; the usual one if None.
+        progress: told how it goes.
+
+    Raises:
+        UsageError: network and data do not fit together, too few images, a training that diverges, or a missing
+            package.
+    """
+    _require_packages()
+    import torch
+
+    from sapool import models
+
+    config = config or FitConfig()
+    if spec.resolution != dataset.resolution:
+        raise UsageError(f"the network takes {spec.resolution} pixels, the images have {dataset.resolution}")
+    if spec.classes != len(dataset.classes):
+        raise UsageError(f"the network has {spec.classes} classes, the data {len(dataset.classes)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = models.build(spec)
+    return fit_module(network, dataset, config, progress=progress)
+
+
+def fit_module(
+    network: nn.Module, dataset: DataSet, config: FitConfig, *, progress: FitProgress | None = None
+) -> FitResult:
+    """Train any network that takes [B, C, H, W] and gives [B, classes]; see `fit`. The network itself is changed."""
+    _require_packages()
+    import torch
+
+    from sapool.training.batches import OrderedBatches, ShuffledBatches, loader
+    from sapool.training.module import Classifier
+    from sapool.training.recorder import Recorder
+
+    _check(dataset)
+    progress = progress or Silent()
+    recorder = Recorder(progress)
+    # torch's type hints leave this argument of `to` out.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = Classifier(network, config, flip=dataset.flip_keeps_label)
+    sampler = ShuffledBatches(len(dataset.train), config.batch_size, config.seed)
+    started = time.perf_counter()
+    with torch_threads(config.threads), torch.random.fork_rng(devices=[]), quiet_lightning():
+        # Layers such as dropout draw from torch's own generator.
+        torch.manual_seed(config.seed)
+        trainer = _trainer(config, recorder)
+        progress.begin(config.epochs, len(sampler) * sampler.batch_size)
+        try:
+            with _interrupts_stay_interrupts():
+                trainer.fit(
+                    module,
+                    loader(dataset.train, sampler),
+                    loader(dataset.val, OrderedBatches(len(dataset.val), _VALIDATION_BATCH)),
+                )
+        finally:
+            progress.end()
+    assert recorder.best is not None
+    network.load_state_dict(recorder.weights)
+    return FitResult(
+        model=network.cpu().to(memory_format=torch.contiguous_format).eval(),  # type: ignore[call-overload]
+        history=tuple(recorder.history),
+        best=recorder.best,
+        seconds=time.perf_counter() - started,
+        device=str(trainer.strategy.root_device),
+    )
+
+
+def _trainer(config: FitConfig, recorder: Recorder) -> Trainer:
+    from lightning.pytorch import Trainer
+
+    try:
+        return Trainer(
+            accelerator=config.accelerator,
+            devices=1,
+            max_epochs=config.epochs,
+            callbacks=[recorder],
+            # Nothing is written: the caller decides what of the result is kept, and where.
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+    except RuntimeError as error:
+        # Lightning's MisconfigurationException: there is no such device.
+        raise UsageError(f"cannot train on {config.accelerator!r}: {error}") from error
+
+
+@contextmanager
+def _interrupts_stay_interrupts() -> Iterator[None]:
+    """Lightning ends the process with code 1 on Ctrl+C and ignores SIGINT from then on; here it stays an interrupt."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _check(dataset: DataSet) -> None:
+    for part in ("train", "val"):
+        if len(dataset.split(part)) < 2:
+            raise UsageError(
+                f"the {part} part has {len(dataset.split(part))} images: too few to train with", where=dataset.name
+            )
+
+
+def _require_packages() -> None:
+    try:
+        import lightning.pytorch  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"training needs {error.name}", hint="pip install 'sapool[train]'") from error

@@ -1,0 +1,114 @@
+"""One training from data to files: what `sapool train` does, as a library."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import sapool
+from firmware_sim.files import write_atomic
+from sapool.data import PARTS, DataSet
+from sapool.data.preprocessing import DESCRIPTION
+from sapool.spec import ModelSpec
+from sapool.training.config import FitConfig
+from sapool.training.evaluation import Evaluation, evaluate
+from sapool.training.fitting import FitResult, fit
+from sapool.training.history import to_csv
+from sapool.training.predictors.network import NetworkPredictor
+from sapool.training.progress import FitProgress
+
+SCHEMA: Final = "sapool.train/1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A training with what went in and what came out; `spec` has the number of classes of the data."""
+
+    spec: ModelSpec
+    dataset: DataSet
+    config: FitConfig
+    split_seed: int
+    result: FitResult
+    test: Evaluation
+
+
+def train(
+    spec: ModelSpec, dataset: DataSet, config: FitConfig, *, split_seed: int = 0, progress: FitProgress | None = None
+) -> Run:
+    """Train a network for the classes of `dataset`, and evaluate its best epoch once on the test part.
+
+    Args:
+        spec: the network; the data decides the number of classes.
+        dataset: at the resolution of the network.
+        config: the recipe.
+        split_seed: the seed by which the data was split, to be noted in the checkpoint.
+        progress: told how it goes.
+
+    Raises:
+        UsageError: see `fit`.
+    """
+    spec = spec.with_settings(classes=len(dataset.classes))
+    result = fit(spec, dataset, config, progress=progress)
+    predictor = NetworkPredictor(
+        result.model, dataset.classes, resolution=spec.resolution, channels=spec.channels, name=str(spec)
+    )
+    return Run(spec, dataset, config, split_seed, result, evaluate(predictor, dataset.test, dataset.classes))
+
+
+def save(run: Run, folder: Path) -> list[Path]:
+    """Write the checkpoint, images to calibrate on, metrics and summary into `folder`, each whole or not at all.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
+    from sapool import calibration, checkpoint
+
+    details = summary(run)
+    header = {name: details[name] for name in _IN_HEADER}
+    path = folder / "model.safetensors"
+    return [
+        checkpoint.save(path, run.result.model, run.spec, labels=run.dataset.classes, extra=header),
+        calibration.save(calibration.beside(path), calibration.choose(run.dataset.train.images)),
+        write_atomic(folder / "metrics.csv", to_csv(run.result.history)),
+        write_atomic(folder / "summary.json", json.dumps(details, indent=2, ensure_ascii=False) + "\n"),
+    ]
+
+
+_IN_HEADER: Final = ("split_seed", "data", "recipe", "input", "best_epoch", "val_accuracy", "test_accuracy")
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What went in and what came out, for JSON. Accuracies are shares of 1."""
+    data = run.dataset
+    parts = {part: {"images": len(data.split(part)), "origin": data.split(part).origin} for part in PARTS}
+    return {
+        "schema": SCHEMA,
+        "spec": str(run.spec),
+        "classes": list(data.classes),
+        "input": DESCRIPTION,
+        "data": {"name": data.name, "resize": data.resize, "skipped": len(data.skipped), **parts},
+        "split_seed": run.split_seed,
+        "recipe": {**asdict(run.config), "flip": data.flip_keeps_label},
+        "best_epoch": run.result.best.epoch,
+        "val_accuracy": run.result.best.val_accuracy,
+        "test_accuracy": run.test.accuracy,
+        "test": run.test.to_dict(),
+        "seconds": round(run.result.seconds, 2),
+        "images_per_second": round(run.result.images_per_second, 1),
+        "device": run.result.device,
+        "machine": platform.machine(),
+        "versions": {"sapool": sapool.__version__, "python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    import lightning
+    import torch
+
+    return {"torch": torch.__version__, "lightning": lightning.__version__}
