@@ -76,6 +76,7 @@ def _metadata(checkpoint: Checkpoint) -> bytes:
         "version": sapool.__version__,
         "spec": str(checkpoint.spec),
         "labels": list(checkpoint.labels),
+        "split_seed": checkpoint.header.get("split_seed"),
         "input": {
             "scale": preprocessing.INPUT_SCALE,
             "zero_point": preprocessing.INPUT_ZERO_POINT,
