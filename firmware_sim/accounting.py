@@ -84,11 +84,19 @@ class ArenaUse:
 
 @dataclass(frozen=True, slots=True)
 class LiveBuffer:
-    """A buffer that is alive while a layer runs. `tensor` is its name in `MemoryReport.buffers`."""
+    """A buffer that is alive while a layer runs.
+
+    Attributes:
+        tensor: its name in `MemoryReport.buffers`.
+        role: what it is to the layer; "waiting" is what the layer does not touch but a later one needs.
+        until: position in `MemoryReport.layers` of the last layer that needs it, None if that is no layer.
+    """
 
     tensor: str
     bytes: int
     offset: int
+    role: Literal["input", "output", "scratch", "waiting"] = "waiting"
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,9 @@ class LayerUse:
         live_bytes: sum of all buffers alive while it runs, its scratch included.
         scratch_bytes: the part of `live_bytes` that only its kernel uses.
         persistent_bytes: what it adds to the tail: builtin data, kernel data, and what Prepare keeps.
+        macs: multiply-accumulates of one run, 0 for operators that multiply no matrices; see `firmware_sim.costs`.
+        weight_bytes: the constants that it reads, which stay in flash.
+        time: when it first starts, on the scale of `BufferUse.first`; -1 if nothing calls its subgraph.
         peak: no layer has more `live_bytes`.
         live: the buffers, by offset.
         inexact: figure name to the reason why it is not exact.
@@ -112,6 +123,9 @@ class LayerUse:
     live_bytes: int
     scratch_bytes: int
     persistent_bytes: int
+    macs: int
+    weight_bytes: int
+    time: int
     peak: bool
     live: tuple[LiveBuffer, ...]
     subgraph: int = 0

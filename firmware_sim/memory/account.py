@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
 
+from firmware_sim import costs
 from firmware_sim.accounting import (
     ArenaUse,
     BufferUse,
@@ -18,11 +20,11 @@ from firmware_sim.accounting import (
     TargetFit,
 )
 from firmware_sim.errors import ModelError
-from firmware_sim.lifetimes import Lifetimes, lifetimes
+from firmware_sim.lifetimes import UNSET, Lifetimes, lifetimes
 from firmware_sim.memory.elements import round_up
 from firmware_sim.memory.head import HeadBuffer, head_buffers
 from firmware_sim.memory.offline import OfflinePlan, offline_plan
-from firmware_sim.memory.tail import OperatorUse, Tail, tail
+from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import COMPRESSION_METADATA, Model
 from firmware_sim.planners import get, peak_bytes
 from firmware_sim.planners.bounds import lower_bound_bytes
@@ -160,23 +162,25 @@ def _layers(
     keys = [
         (number, operator.index) for number, subgraph in enumerate(model.subgraphs) for operator in subgraph.operators
     ]
-    live = _live(keys, times, buffers, offsets)
+    live = _live(model, keys, times, buffers, offsets)
     peak = max((sum(buffer.bytes for buffer in entry) for entry in live.values()), default=0)
     scratch = dict.fromkeys(keys, 0)
     for request in finished.scratch:
         scratch[request.subgraph, request.operator] += round_up(request.bytes)
-    return tuple(_layer(model, key, finished.operators[key], live.get(key, ()), scratch[key], peak) for key in keys)
+    return tuple(_layer(model, key, finished, times, live.get(key, ()), scratch[key], peak) for key in keys)
 
 
 def _live(
+    model: Model,
     keys: Sequence[tuple[int, int]],
     times: Lifetimes,
     buffers: Sequence[HeadBuffer],
     offsets: Sequence[int],
 ) -> Mapping[tuple[int, int], tuple[LiveBuffer, ...]]:
     """Buffers alive when each operator starts, by offset: a sweep over time."""
+    ends = _ends(keys, times)
     entries = [
-        LiveBuffer(buffer.name, buffer.request.size_bytes, offset)
+        LiveBuffer(buffer.name, buffer.request.size_bytes, offset, until=ends.get(buffer.request.last))
         for buffer, offset in zip(buffers, offsets, strict=True)
     ]
     coming = sorted(range(len(buffers)), key=lambda number: -buffers[number].request.first)
@@ -193,14 +197,50 @@ def _live(
         listed += len(active)
         if listed > _MAX_LIVE:
             raise ModelError(f"more than {_MAX_LIVE} pairs of a layer and a buffer alive in it")
-        live[key] = tuple(entries[number] for number in sorted(active, key=lambda n: (offsets[n], n)))
+        ordered = sorted(active, key=lambda n: (offsets[n], n))
+        roles = _Roles(model, key, times, time)
+        live[key] = tuple(roles.given(entries[number], buffers[number]) for number in ordered)
     return live
+
+
+def _ends(keys: Sequence[tuple[int, int]], times: Lifetimes) -> Mapping[int, int]:
+    """Time to the position of the layer that finishes then; the caller's, where it finishes with what it called."""
+    called = [(position, key) for position, key in enumerate(keys) if key in times.operators]
+    return {times.operators[key].last: position for position, key in reversed(called)}
+
+
+class _Roles:
+    """What buffers are to one operator. A buffer is known by what is planned of its tensor: name and lifetime."""
+
+    def __init__(self, model: Model, key: tuple[int, int], times: Lifetimes, time: int) -> None:
+        number, index = key
+        operator = model.subgraphs[number].operators[index]
+        self._time = time
+        self._roles: dict[tuple[int, str, int, int], Literal["input", "output"]] = {}
+        named: tuple[tuple[Literal["input", "output"], tuple[int, ...]], ...] = (
+            ("input", operator.inputs),
+            ("output", operator.outputs),
+        )
+        for role, indices in named:
+            for tensor in (tensor for tensor in indices if tensor >= 0):
+                lifetime = times.tensors[number][tensor]
+                name = model.subgraphs[number].tensors[tensor].name
+                self._roles[number, name, lifetime.first, lifetime.last] = role
+
+    def given(self, entry: LiveBuffer, buffer: HeadBuffer) -> LiveBuffer:
+        """`entry` with its role; itself where it is only waiting, so that most layers share one object."""
+        request = buffer.request
+        if buffer.kind == "scratch":
+            return replace(entry, role="scratch") if request.first == self._time else entry
+        role = self._roles.get((buffer.subgraph, buffer.name, request.first, request.last))
+        return replace(entry, role=role) if role else entry
 
 
 def _layer(
     model: Model,
     key: tuple[int, int],
-    use: OperatorUse,
+    finished: Tail,
+    times: Lifetimes,
     live: tuple[LiveBuffer, ...],
     scratch_bytes: int,
     peak_bytes: int,
@@ -208,6 +248,7 @@ def _layer(
     number, index = key
     subgraph = model.subgraphs[number]
     operator = subgraph.operators[index]
+    use = finished.operators[key]
     live_bytes = sum(buffer.bytes for buffer in live)
     reason = "; ".join(use.doubts)
     figures = ("live_bytes", "scratch_bytes", "persistent_bytes") if reason else ()
@@ -218,6 +259,9 @@ def _layer(
         live_bytes=live_bytes,
         scratch_bytes=scratch_bytes,
         persistent_bytes=use.persistent_bytes,
+        macs=costs.macs(operator, finished.tensors[number]),
+        weight_bytes=costs.weight_bytes(operator, subgraph.tensors),
+        time=times.operators[key].first if key in times.operators else UNSET,
         peak=bool(live) and live_bytes == peak_bytes,
         live=live,
         subgraph=number,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firmware_sim.accounting import LayerUse, MemoryReport, RegionFit, TargetFit
@@ -10,6 +11,9 @@ from firmware_sim.report.registry import Style, register
 from firmware_sim.sizes import describe
 
 _BOLD, _RED, _GREEN = "1", "31", "32"
+# Columns of alive, scratch, persistent, and of MACs and weights where the terminal has room for them.
+_FIGURES = (10, 9, 10, 13, 11)
+_WIDE = 120
 
 
 @register("text")
@@ -55,6 +59,7 @@ def _header(report: MemoryReport, style: Style) -> list[str]:
         paint(printable(model.path), _BOLD, style),
         f"  model    {describe(model.bytes)}, {model.operators} operators, {model.subgraphs} subgraph"
         f"{'s' if model.subgraphs > 1 else ''}",
+        f"  compute  {sum(layer.macs for layer in report.layers):,} multiply-accumulates",
         f"  sha256   {model.sha256}",
         f"  profile  {profile.id}: {kernels}, {8 * profile.pointer_bytes}-bit",
     ]
@@ -89,15 +94,19 @@ def _layers(report: MemoryReport, style: Style) -> list[str]:
         return ["no layers"]
     most = max(layer.live_bytes for layer in report.layers)
     columns = _columns(report, style.width)
-    lines = [columns.row(" ", "layer", "operator", "alive", "scratch", "persistent", "output", "")]
+    lines = [columns.row(" ", "layer", "operator", ("alive", "scratch", "persistent", "MACs", "weights"), "output", "")]
     for layer in report.layers:
         line = columns.row(
             ">" if layer.peak else " ",
             _position(report, layer),
             layer.op,
-            f"{layer.live_bytes:,}{'*' if layer.inexact else ''}",
-            f"{layer.scratch_bytes:,}",
-            f"{layer.persistent_bytes:,}",
+            (
+                f"{layer.live_bytes:,}{'*' if layer.inexact else ''}",
+                f"{layer.scratch_bytes:,}",
+                f"{layer.persistent_bytes:,}",
+                f"{layer.macs:,}",
+                f"{layer.weight_bytes:,}",
+            ),
             layer.name,
             "#" * round(columns.bar * layer.live_bytes / most) if most else "",
         )
@@ -108,16 +117,17 @@ def _layers(report: MemoryReport, style: Style) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Widths of the columns that adapt; `name` is 0 where there is no room for it."""
+    """Widths of the columns; `name` is 0 where there is no room for it, `figures` has as many as there is room for."""
 
     position: int
     op: int
+    figures: tuple[int, ...]
     name: int
     bar: int
 
-    def row(self, mark: str, position: str, op: str, alive: str, scratch: str, tail: str, name: str, bar: str) -> str:
-        cells = [f"{position:>{self.position}}", f"{shorten(op, self.op):<{self.op}}", f"{alive:>10}"]
-        cells += [f"{scratch:>9}", f"{tail:>10}"]
+    def row(self, mark: str, position: str, op: str, figures: Sequence[str], name: str, bar: str) -> str:
+        cells = [f"{position:>{self.position}}", f"{shorten(op, self.op):<{self.op}}"]
+        cells += [f"{figure:>{width}}" for figure, width in zip(figures, self.figures, strict=False)]
         if self.name:
             cells.append(f"{shorten(name, self.name):<{self.name}}")
         return f"{mark} {'  '.join([*cells, bar])}".rstrip()
@@ -127,9 +137,10 @@ def _columns(report: MemoryReport, width: int) -> _Columns:
     position = max(5, *(len(_position(report, layer)) for layer in report.layers))
     op = min(24, max(8, *(len(layer.op) for layer in report.layers)))
     bar = 20 if width >= 100 else 10
-    # The mark, three columns of figures, and the gaps.
-    taken = 2 + position + op + 10 + 9 + 10 + 6 * 2 + bar
-    return _Columns(position, op, width - taken if width - taken >= 8 else 0, bar)
+    figures = _FIGURES if width >= _WIDE else _FIGURES[:3]
+    # The mark, and two columns between what stands side by side.
+    taken = 2 + position + 2 + op + sum(2 + figure for figure in figures) + 4 + bar
+    return _Columns(position, op, figures, width - taken if width - taken >= 8 else 0, bar)
 
 
 def _target(target: TargetFit, exact: bool, style: Style) -> list[str]:

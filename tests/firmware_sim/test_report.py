@@ -93,6 +93,14 @@ def test_bars_are_in_proportion():
     assert [row.count("#") for row in rows] == [round(20 * layer.live_bytes / most) for layer in report.layers]
 
 
+def test_text_has_room_for_costs_in_a_wide_terminal():
+    report = memreport(SMALL)
+    assert "MACs" not in render(report)
+    wide = render(report, style=Style(width=120))
+    assert re.search(r"^>\s+0  CONV_2D .* 13,824 +248 +features", wide, re.MULTILINE)
+    assert f"compute  {sum(layer.macs for layer in report.layers):,} multiply-accumulates" in wide
+
+
 def test_text_says_what_fits_and_what_does_not():
     report = memreport(SMALL, target="nrf52840")
     assert f"fits nrf52840, {report.target.margin_bytes:,} bytes" in render(report)
