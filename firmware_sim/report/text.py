@@ -13,7 +13,7 @@ from firmware_sim.sizes import describe
 _BOLD, _RED, _GREEN = "1", "31", "32"
 # Columns of alive, scratch, persistent, and of MACs and weights where the terminal has room for them.
 _FIGURES = (10, 9, 10, 13, 11)
-_WIDE = 120
+_WIDE = 130
 
 
 @register("text")

@@ -96,7 +96,7 @@ def test_bars_are_in_proportion():
 def test_text_has_room_for_costs_in_a_wide_terminal():
     report = memreport(SMALL)
     assert "MACs" not in render(report)
-    wide = render(report, style=Style(width=120))
+    wide = render(report, style=Style(width=130))
     assert re.search(r"^>\s+0  CONV_2D .* 13,824 +248 +features", wide, re.MULTILINE)
     assert f"compute  {sum(layer.macs for layer in report.layers):,} multiply-accumulates" in wide
 
