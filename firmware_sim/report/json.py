@@ -8,13 +8,14 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from firmware_sim.accounting import MemoryReport
+from firmware_sim.report.reasons import explain
 from firmware_sim.report.registry import Style, register
 from firmware_sim.report.schema import ID
 
 
 def as_dict(report: MemoryReport, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The report as plain dicts, lists, strings and numbers."""
-    return {"schema": ID, **_plain(report), "notes": list(notes)}
+    return {"schema": ID, **_plain(report), "explanation": _plain(explain(report)), "notes": list(notes)}
 
 
 @register("json")

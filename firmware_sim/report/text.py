@@ -6,14 +6,19 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware_sim.accounting import LayerUse, MemoryReport, RegionFit, TargetFit
+from firmware_sim.accounting import MemoryReport, RegionFit, TargetFit
+from firmware_sim.report.labels import position, printable, shorten
+from firmware_sim.report.reasons import explain
 from firmware_sim.report.registry import Style, register
 from firmware_sim.sizes import describe
+
+__all__ = ["paint", "peak_tables", "printable", "render"]
 
 _BOLD, _RED, _GREEN = "1", "31", "32"
 # Columns of alive, scratch, persistent, and of MACs and weights where the terminal has room for them.
 _FIGURES = (10, 9, 10, 13, 11)
 _WIDE = 130
+_MOST_PEAKS = 3
 
 
 @register("text")
@@ -26,25 +31,31 @@ def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def printable(text: str) -> str:
-    """`text` without control characters: names come from files and could otherwise move the cursor."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` columns; the end stays, for that is where tensor names differ."""
-    text = printable(text)
-    return text if len(text) <= width else f"...{text[len(text) - max(width - 3, 0) :]}"
-
-
 def peak_tables(report: MemoryReport, width: int) -> list[str]:
-    """The peak layers, and the buffers that are alive there with their offsets in the arena."""
+    """The peak layers: why, and the buffers that are alive there with their offsets in the arena. Then the runner-up."""
+    explanation = explain(report)
+    peaks = [reason for reason in explanation.layers if reason.rank == "peak"]
     lines = []
-    for layer in (layer for layer in report.layers if layer.peak):
-        lines.append(f"peak at layer {_position(report, layer)} {layer.op}: {describe(layer.live_bytes)} alive")
+    for reason in peaks[:_MOST_PEAKS]:
+        layer = report.layers[reason.layer]
+        lines.append(f"peak at layer {position(report, layer)} {layer.op}: {describe(layer.live_bytes)} alive")
+        lines += _wrapped(f"  why: {reason.text}", width, "       ")
         lines.append(f"  {'offset':>10}  {'bytes':>10}  buffer")
         lines += [f"  {live.offset:>10,}  {live.bytes:>10,}  {shorten(live.tensor, width - 26)}" for live in layer.live]
+    if peaks[_MOST_PEAKS:]:
+        others = ", ".join(position(report, report.layers[reason.layer]) for reason in peaks[_MOST_PEAKS:])
+        lines += _wrapped(f"as much at layers {others}", width, "  ")
+    for reason in [reason for reason in explanation.layers if reason.rank == "runner-up"][:1]:
+        layer = report.layers[reason.layer]
+        text = f"next is layer {position(report, layer)} {layer.op} with {layer.live_bytes:,} bytes: {reason.text}"
+        lines += _wrapped(text, width, "  ")
+    if peaks and report.arena.gap_bytes:
+        lines += _wrapped(explanation.plan, width, "  ")
     return lines
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    return textwrap.wrap(printable(text), width, subsequent_indent=indent)
 
 
 def paint(text: str, code: str, style: Style) -> str:
@@ -98,7 +109,7 @@ def _layers(report: MemoryReport, style: Style) -> list[str]:
     for layer in report.layers:
         line = columns.row(
             ">" if layer.peak else " ",
-            _position(report, layer),
+            position(report, layer),
             layer.op,
             (
                 f"{layer.live_bytes:,}{'*' if layer.inexact else ''}",
@@ -134,13 +145,13 @@ class _Columns:
 
 
 def _columns(report: MemoryReport, width: int) -> _Columns:
-    position = max(5, *(len(_position(report, layer)) for layer in report.layers))
+    digits = max(5, *(len(position(report, layer)) for layer in report.layers))
     op = min(24, max(8, *(len(layer.op) for layer in report.layers)))
     bar = 20 if width >= 100 else 10
     figures = _FIGURES if width >= _WIDE else _FIGURES[:3]
     # The mark, and two columns between what stands side by side.
-    taken = 2 + position + 2 + op + sum(2 + figure for figure in figures) + 4 + bar
-    return _Columns(position, op, figures, width - taken if width - taken >= 8 else 0, bar)
+    taken = 2 + digits + 2 + op + sum(2 + figure for figure in figures) + 4 + bar
+    return _Columns(digits, op, figures, width - taken if width - taken >= 8 else 0, bar)
 
 
 def _target(target: TargetFit, exact: bool, style: Style) -> list[str]:
@@ -162,7 +173,3 @@ def _target(target: TargetFit, exact: bool, style: Style) -> list[str]:
 def _region(region: RegionFit) -> str:
     share = f"{100 * region.used_bytes / region.size_bytes:.0f} %" if region.size_bytes else ""
     return f"  {region.name:<12} {region.kind:<6} {region.size_bytes:>11,} {region.used_bytes:>11,} {share:>6}"
-
-
-def _position(report: MemoryReport, layer: LayerUse) -> str:
-    return f"{layer.subgraph}:{layer.index}" if report.model.subgraphs > 1 else str(layer.index)
