@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +13,10 @@ import sapool
 import sapool.lowering
 from exporters.onnx import OnnxModel
 from exporters.tflite import TfliteModel
+from sapool import metadata
 from sapool.checkpoint import Checkpoint
 from sapool.data import preprocessing
 from sapool.errors import UsageError
-
-METADATA_NAME = "sapool.model/1"
-"""Name of the metadata entry that exported files carry: JSON with the spec, the labels and the meaning of the input."""
 
 _BATCH = 64
 
@@ -45,7 +41,7 @@ def to_tflite(
         shape,
         _batches(images),
         description=f"sapool {sapool.__version__}: {checkpoint.spec}",
-        metadata={METADATA_NAME: _metadata(checkpoint)},
+        metadata={metadata.NAME: metadata.encode(checkpoint)},
         progress=progress,
     )
 
@@ -69,18 +65,3 @@ def _input_shape(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> tuple[int
 def _batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(images), _BATCH):
         yield preprocessing.to_float(images[start : start + _BATCH])
-
-
-def _metadata(checkpoint: Checkpoint) -> bytes:
-    content: dict[str, Any] = {
-        "version": sapool.__version__,
-        "spec": str(checkpoint.spec),
-        "labels": list(checkpoint.labels),
-        "split_seed": checkpoint.header.get("split_seed"),
-        "input": {
-            "scale": preprocessing.INPUT_SCALE,
-            "zero_point": preprocessing.INPUT_ZERO_POINT,
-            "meaning": preprocessing.DESCRIPTION,
-        },
-    }
-    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8")

@@ -57,7 +57,10 @@ def open_data_set(
         raise UsageError(f"on_broken is 'error' or 'skip', not {on_broken!r}")
     if str(source) in EMBEDDED:
         load, test_share = EMBEDDED[str(source)]
-        return splits.complete(load(resolution, channels), seed=seed, test_share=test_share)
+        embedded = load(resolution, channels)
+        if progress is not None:
+            progress(sum(len(part) for part in embedded.parts.values()), 1.0)
+        return splits.complete(embedded, seed=seed, test_share=test_share)
     path = Path(source)
     collection = collect(
         _entries(path)(path),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,8 @@ from numpy.typing import NDArray
 from firmware_sim import model as tflite
 from firmware_sim.errors import FileError, ModelError, UsageError
 from firmware_sim.run.tensors import Array
+from sapool import metadata
 from sapool.data.preprocessing import to_float
-
-METADATA_NAME: Final = "sapool.model/1"
-"""The metadata entry in which our exports name their classes; the same as in `sapool.export`, which needs torch."""
 
 
 class _Runner(Protocol):
@@ -46,14 +43,17 @@ class TflitePredictor:
         shape = self._source.shape
         if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] not in (1, 3):
             raise ModelError(f"takes {list(shape)}; [1, H, H, channels] expected", where=name)
-        if len(self._result.shape) != 2 or self._result.shape[0] != 1:
-            raise ModelError(f"gives {list(self._result.shape)}; [1, classes] expected", where=name)
+        # Our exports end in a convolution, [1, 1, 1, classes]; other converters flatten it.
+        if len(self._result.shape) < 2 or any(extent != 1 for extent in self._result.shape[:-1]):
+            raise ModelError(
+                f"gives {list(self._result.shape)}; [1, classes] or [1, 1, 1, classes] expected", where=name
+            )
         for tensor in (self._source, self._result):
             _check_type(tensor, name)
         self.name = name
         self.resolution, self.channels = shape[1], shape[3]
-        self.classes = self._result.shape[1]
-        notes = _notes(parsed)
+        self.classes = self._result.shape[-1]
+        notes = metadata.decode(parsed)
         seed = notes.get("split_seed")
         self.labels = _labels(notes)
         self.split_seed: int | None = seed if isinstance(seed, int) else None
@@ -64,7 +64,7 @@ class TflitePredictor:
         """Logits [N, classes], dequantised."""
         inputs = _quantized(to_float(images), self._source)
         raw = np.concatenate([self._runner.invoke(inputs[i : i + 1])[0] for i in range(len(inputs))])
-        return _dequantized(raw, self._result)
+        return _dequantized(raw.reshape(len(inputs), self.classes), self._result)
 
 
 def load(path: Path, *, runtime: Literal["litert", "tflm"] = "litert") -> TflitePredictor:
@@ -119,15 +119,6 @@ def _dequantized(stored: Array, tensor: tflite.Tensor) -> NDArray[np.float64]:
     if tensor.quantization is None or tensor.type == "FLOAT32":
         return stored.astype(np.float64)
     return (stored.astype(np.float64) - tensor.quantization.zero_point[0]) * tensor.quantization.scale[0]
-
-
-def _notes(model: tflite.Model) -> dict[str, Any]:
-    """What our exports say of themselves; empty for other files, for anyone can write metadata."""
-    try:
-        notes = json.loads(bytes(model.metadata.get(METADATA_NAME, b"{}")).decode("utf-8"))
-    except (ValueError, RecursionError):
-        return {}
-    return notes if isinstance(notes, dict) else {}
 
 
 def _labels(notes: dict[str, Any]) -> tuple[str, ...] | None:
