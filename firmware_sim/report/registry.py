@@ -20,7 +20,7 @@ class Style:
 
 Renderer = Callable[[MemoryReport, tuple[str, ...], Style], str]
 
-_BUILT_IN = {"text": "firmware_sim.report.text", "json": "firmware_sim.report.json"}
+_BUILT_IN = {name: f"firmware_sim.report.{name}" for name in ("text", "json", "csv", "markdown", "html", "svg")}
 _RENDERERS: dict[str, Renderer] = {}
 
 

@@ -9,6 +9,8 @@ import click
 from firmware_sim.report import Style, formats, render
 from sapool.cli.options import colour_wanted, emit, line_width, report_options
 
+_WHOLE_FILES = ("html", "svg")
+
 
 @click.command(name="memreport")
 @click.argument("model", type=click.Path(path_type=Path))
@@ -25,19 +27,26 @@ def command(model: Path, names: tuple[str, ...], format_: str, output: Path | No
     sapool memreport model.tflite
     sapool memreport model.tflite --target stm32f746 --target nrf52840
     sapool memreport model.tflite --target cortex-m-reference --format json -o report.json
+    sapool memreport model.tflite --format html -o report.html
 
     Total, head and tail are what TFLM's recording allocator prints under these names, to the byte where the report says
     "exact". The peak layer is marked, with the tensors that are alive there.
 
-    JSON follows the schema sapool.memreport/1; with several targets it is a list of such reports. Whether the model fits
-    does not change the exit code: that is what 'sapool check' is for.
+    JSON follows the schema sapool.memreport/1; with several targets it is a list of such reports. csv has a row a layer,
+    markdown is for pull requests, html is one page with pictures, and svg the arena map alone; neither of these loads
+    anything. Whether the model fits does not change the exit code: that is what 'sapool check' is for.
     """
     from firmware_sim import memreport, read
+    from firmware_sim.errors import UsageError
     from firmware_sim.report.notes import collect
     from firmware_sim.targets import resolve
 
     # Names first: a typing error must not cost the time of reading a large model.
     wanted = [resolve(name) for name in names or ("host64",)]
+    if len(wanted) > 1 and format_ in _WHOLE_FILES:
+        raise UsageError(
+            f"a file in the format {format_} shows one target, not {len(wanted)}", hint="run it once for each"
+        )
     content = read(model)
     style = Style(width=line_width(output), colour=colour_wanted(output))
     texts = [
@@ -52,4 +61,6 @@ def _join(texts: list[str], format_: str) -> str:
         return texts[0]
     if format_ == "json":
         return "[\n" + ",\n".join(texts) + "\n]"
+    if format_ == "csv":
+        return texts[0] + "".join(text.partition("\n")[2] for text in texts[1:])
     return "\n\n\n".join(texts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -61,6 +63,20 @@ def test_several_targets_are_several_reports(model, capsys):
     assert reports[1]["target"] is None
     assert main(arguments) == 0
     assert capsys.readouterr().out.count(str(model)) == 2
+
+
+def test_several_targets_in_one_table_and_never_in_one_picture(model, capsys):
+    arguments = ["memreport", str(model), "-t", "nrf52840", "-t", "host64", "--format"]
+    assert main([*arguments, "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["profile"] for row in rows] == ["cortex-m-cmsis-nn-dsp"] * 6 + ["host64"] * 6
+    assert main([*arguments, "markdown"]) == 0
+    assert capsys.readouterr().out.count("### ") == 2
+    for format in ("html", "svg"):
+        assert main([*arguments, format]) == 2
+        assert "one target, not 2" in capsys.readouterr().err
+        assert main(["memreport", str(model), "--format", format]) == 0
+        assert "<svg" in capsys.readouterr().out
 
 
 def test_output_is_a_file(model, tmp_path, capsys):
