@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import sapool.data
 from sapool.errors import FileError, SapoolError, UsageError
+
+Image = pytest.importorskip("PIL.Image")
+pytest.importorskip("sklearn")
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

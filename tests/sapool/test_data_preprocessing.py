@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sapool.data import preprocessing
 
@@ -39,7 +40,7 @@ def test_networks_take_channels_first():
 
 
 def test_torch_and_numpy_agree():
-    import torch
+    torch = pytest.importorskip("torch")
 
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     tensor = preprocessing.to_tensor(torch.from_numpy(images))
