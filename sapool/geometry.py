@@ -68,9 +68,14 @@ def _refusal(resolution: int, shrink: Shrink, extent: int, chain: tuple[Shrink, 
 
 
 def _neighbours(resolution: int, chain: tuple[Shrink, ...]) -> list[int]:
-    """The nearest smaller and the nearest larger resolution at which every shrink fits."""
-    below = _first(range(resolution - 1, max(0, resolution - _SEARCH), -1), chain)
-    above = _first(range(resolution + 1, resolution + _SEARCH), chain)
+    """The nearest smaller and the nearest larger resolution at which every shrink fits.
+
+    Only multiples of the stem's stride: 127 works as well as 128 does, but nobody has images of 127 pixels.
+    """
+    step = chain[0].stride
+    start = resolution // step * step
+    below = _first(range(start if start < resolution else start - step, max(0, resolution - _SEARCH), -step), chain)
+    above = _first(range(start + step, resolution + _SEARCH, step), chain)
     return [size for size in (below, above) if size is not None]
 
 
