@@ -204,10 +204,10 @@ def memreport(
         target: a board (or its id) that the model is to fit.
 
     Raises:
-        ModelError: TFLM is known to refuse the model.
+        ModelError: TFLM is known to refuse the model; every reason is listed (see `firmware_sim.preflight`).
         UsageError: there is no such profile or target.
     """
-    from firmware_sim import profiles
+    from firmware_sim import preflight, profiles
     from firmware_sim.memory.account import account
 
     if isinstance(target, str):
@@ -218,6 +218,9 @@ def memreport(
         profile = profiles.DEFAULT if target is None else target.profile
     if isinstance(profile, str):
         profile = profiles.get(profile)
+    refused = [refusal for refusal in preflight.refusals(model, profile) if refusal.certain]
+    if refused:
+        raise preflight.error(refused, where=model.path)
     try:
         return account(model, profile, target)
     except ModelError as error:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from firmware_sim.report import Style, formats, render
 from sapool.cli.options import colour_wanted, emit, line_width, report_options
 
+if TYPE_CHECKING:
+    from firmware_sim.report.diff import Measured
+
 _WHOLE_FILES = ("html", "svg")
+_LARGEST_REPORT = 64 * 1024**2
 
 
 @click.command(name="memreport")
@@ -19,8 +24,12 @@ _WHOLE_FILES = ("html", "svg")
     help="A board (see 'sapool targets') or a profile such as host64 or cortex-m-reference; may be repeated, one report "
     "each. By default host64, the build that runs on this machine.",
 )  # fmt: skip
+@click.option(
+    "--diff", "other", type=click.Path(path_type=Path), metavar="OTHER",
+    help="Compare instead: what grows or shrinks from MODEL to OTHER. Both may be models or JSON reports.",
+)  # fmt: skip
 @report_options(formats())
-def command(model: Path, names: tuple[str, ...], format_: str, output: Path | None) -> None:
+def command(model: Path, names: tuple[str, ...], other: Path | None, format_: str, output: Path | None) -> None:
     """Report what MODEL, a .tflite file, needs in TensorFlow Lite Micro.
 
     \b
@@ -28,6 +37,7 @@ def command(model: Path, names: tuple[str, ...], format_: str, output: Path | No
     sapool memreport model.tflite --target stm32f746 --target nrf52840
     sapool memreport model.tflite --target cortex-m-reference --format json -o report.json
     sapool memreport model.tflite --format html -o report.html
+    sapool memreport before.tflite --diff after.tflite --format markdown
 
     Total, head and tail are what TFLM's recording allocator prints under these names, to the byte where the report says
     "exact". The peak layer is marked, with the tensors that are alive there.
@@ -36,6 +46,9 @@ def command(model: Path, names: tuple[str, ...], format_: str, output: Path | No
     markdown is for pull requests, html is one page with pictures, and svg the arena map alone; neither of these loads
     anything. Whether the model fits does not change the exit code: that is what 'sapool check' is for.
     """
+    if other is not None:
+        emit(_comparison(model, other, names, format_, Style(width=line_width(output))), output)
+        return
     from firmware_sim import memreport, read
     from firmware_sim.errors import UsageError
     from firmware_sim.report.notes import collect
@@ -64,3 +77,50 @@ def _join(texts: list[str], format_: str) -> str:
     if format_ == "csv":
         return texts[0] + "".join(text.partition("\n")[2] for text in texts[1:])
     return "\n\n\n".join(texts)
+
+
+def _comparison(before: Path, after: Path, names: tuple[str, ...], format_: str, style: Style) -> str:
+    from firmware_sim.errors import UsageError
+    from firmware_sim.report import diff
+
+    if format_ not in diff.formats():
+        raise UsageError(f"--diff has no format '{format_}'", hint=f"formats: {', '.join(diff.formats())}")
+    if len(names) > 1:
+        raise UsageError(f"--diff compares for one target, not {len(names)}", hint="run it once for each")
+    sides = [_stored(path) if path.suffix.lower() == ".json" else None for path in (before, after)]
+    stored = next((side for side in sides if side is not None), None)
+    profile = _profile(names[0] if names else stored.profile if stored else "host64")
+    if names and any(side is not None and side.profile != profile for side in sides):
+        raise UsageError(
+            f"a report is for another profile than {profile}",
+            hint="leave --target out, or compare the models themselves",
+        )
+    measured = [side or _measured(path, profile) for side, path in zip(sides, (before, after), strict=True)]
+    return diff.render(diff.compare(*measured), format_, style=style)
+
+
+def _stored(path: Path) -> Measured:
+    from firmware_sim.errors import FileError
+    from firmware_sim.report.diff import from_json
+
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST_REPORT + 1)
+    except OSError as error:
+        raise FileError(error.strerror or str(error), where=path) from error
+    if len(content) > _LARGEST_REPORT:
+        raise FileError(f"larger than {_LARGEST_REPORT:,} bytes; no report is", where=path)
+    return from_json(content, str(path))
+
+
+def _measured(path: Path, profile: str) -> Measured:
+    from firmware_sim import memreport, read
+    from firmware_sim.report.diff import from_report
+
+    return from_report(memreport(read(path), profile=profile))
+
+
+def _profile(name: str) -> str:
+    from firmware_sim.targets import resolve
+
+    return resolve(name)[0].id

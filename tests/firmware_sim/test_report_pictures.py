@@ -112,7 +112,7 @@ def test_real_models_are_drawn_to_scale(path):
     try:
         report = memreport(read(path), profile="cortex-m-cmsis-nn-dsp")
     except ModelError as error:
-        pytest.skip(f"TFLM refuses the model: {error.message}")
+        pytest.skip(f"TFLM refuses the model: {error.message.splitlines()[0]}")
     check_map(parsed(report), report)
 
 

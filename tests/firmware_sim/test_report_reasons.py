@@ -138,7 +138,7 @@ def test_terms_add_up_on_real_models(path):
     try:
         report = memreport(read(path), profile="cortex-m-cmsis-nn")
     except ModelError as error:
-        pytest.skip(f"TFLM refuses the model: {error.message}")
+        pytest.skip(f"TFLM refuses the model: {error.message.splitlines()[0]}")
     for layer in report.layers:
         operator = {"input", "output", "scratch"}
         touched = [entry for entry in layer.live if entry.role in operator]
