@@ -8,7 +8,6 @@ import numpy as np
 
 import exporters.tflite
 import sapool.lowering  # noqa: F401
-from exporters import costs
 from firmware_sim import memreport
 from firmware_sim.accounting import ArenaUse
 from firmware_sim.model import read
@@ -45,4 +44,4 @@ def price(spec: ModelSpec, *, profile: str = "host64") -> Price:
     model = exporters.tflite.export(net, (1, spec.channels, size, size), [noise])
     report = memreport(read(model.content, name=str(spec)), profile=profile)
     parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    return Price(parameters, costs.macs(model.float_graph), report.arena, len(model.content))
+    return Price(parameters, sum(layer.macs for layer in report.layers), report.arena, len(model.content))
