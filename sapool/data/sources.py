@@ -53,6 +53,8 @@ def open_data_set(
         raise UsageError(f"a resolution of {resolution} is not between 1 and {_MAX_RESOLUTION}")
     if channels not in (1, 3):
         raise UsageError(f"images have 1 or 3 channels, not {channels}")
+    if seed < 0:
+        raise UsageError(f"a seed of {seed} is negative")
     if on_broken not in ("error", "skip"):
         raise UsageError(f"on_broken is 'error' or 'skip', not {on_broken!r}")
     if str(source) in EMBEDDED:

@@ -31,10 +31,10 @@ class FitConfig:
     """
 
     epochs: int = 20
-    batch_size: int = 64
-    learning_rate: float = 6e-3
+    batch_size: int = 32
+    learning_rate: float = 1e-2
     warm_up: float = 0.2
-    weight_decay: float = 0.05
+    weight_decay: float = 0.1
     label_smoothing: float = 0.1
     shift: float = 1 / 16
     seed: int = 0

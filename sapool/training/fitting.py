@@ -74,6 +74,8 @@ def fit(
     config = config or FitConfig()
     if spec.resolution != dataset.resolution:
         raise UsageError(f"the network takes {spec.resolution} pixels, the images have {dataset.resolution}")
+    if spec.channels != dataset.channels:
+        raise UsageError(f"the network takes {spec.channels} channels, the images have {dataset.channels}")
     if spec.classes != len(dataset.classes):
         raise UsageError(f"the network has {spec.classes} classes, the data {len(dataset.classes)}")
     with torch.random.fork_rng(devices=[]):

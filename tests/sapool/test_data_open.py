@@ -292,7 +292,7 @@ def test_a_missing_source_is_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"resolution": 0}, {"resolution": 10**6}, {"channels": 2}, {"on_broken": "ignore"}]
+    "options", [{"resolution": 0}, {"resolution": 10**6}, {"channels": 2}, {"seed": -1}, {"on_broken": "ignore"}]
 )
 def test_options_that_make_no_sense(options):
     with pytest.raises(UsageError):
