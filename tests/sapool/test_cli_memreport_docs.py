@@ -1,0 +1,59 @@
+"""docs/memory-report.md: its commands make its picture, and what it lists is what there is."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from firmware_sim import profiles
+from firmware_sim.report import formats
+from sapool.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "memory-report.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra export")
+def test_the_commands_make_the_picture(tmp_path, monkeypatch):
+    (program,) = blocks("python")
+    make, report = blocks("sh")[0].splitlines()
+    assert make == "python make_small.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, timeout=300, check=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(report)[1:]) == 0
+    picture = (tmp_path / "memory-report.svg").read_text("utf-8")
+    assert picture == (ROOT / "docs" / "memory-report.svg").read_text("utf-8")
+    assert "peak: layer 4 DEPTHWISE_CONV_2D" in picture
+
+
+def test_all_profiles_and_formats_are_listed():
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", TEXT, re.MULTILINE)
+    assert rows == [*profiles.names(), *formats()]
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert links
+    for link in links:
+        assert (ROOT / "docs" / link).is_file(), link
+
+
+def test_the_commands_of_comparisons_are_those_of_the_tool(capsys):
+    assert main(["memreport", "--help"]) == 0
+    help_ = capsys.readouterr().out
+    for line in blocks("sh")[1].splitlines():
+        for option in re.findall(r"--\w+", line):
+            assert option in help_
