@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from firmware_sim.targets import Target
 
 _PLANNER: Final = "greedy"
-_MAX_LIVE: Final = 2_000_000  # buffers times layers; a network of a microcontroller has some hundreds
+_MAX_LIVE: Final = 100_000  # pairs of a layer and a live buffer; a network of a microcontroller has some hundreds
 
 
 def account(model: Model, profile: Profile, target: Target | None) -> MemoryReport:

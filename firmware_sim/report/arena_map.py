@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from firmware_sim.accounting import BufferUse, LayerUse, MemoryReport
@@ -57,7 +58,8 @@ def arena_map(report: MemoryReport, *, style: bool = True) -> str:
     height = _TOP + _PLOT_HEIGHT + footer
     parts = [*_heading(report), *_axis(scale)]
     parts += _bands(scale, report, peaks)
-    parts += [part for buffer in buffers for part in _buffer(scale, buffer, peaks)]
+    times = sorted(layer.time for layer in peaks)
+    parts += [part for buffer in buffers for part in _buffer(scale, buffer, _contains(buffer, times))]
     parts += _bound(scale, report)
     parts += _layers(scale, report, height)
     where = " and ".join(f"layer {position(report, layer)} ({layer.op})" for layer in peaks[:3])
@@ -104,8 +106,13 @@ def _bands(scale: _Scale, report: MemoryReport, peaks: list[LayerUse]) -> list[s
     return parts
 
 
-def _buffer(scale: _Scale, buffer: BufferUse, peaks: list[LayerUse]) -> list[str]:
-    alive = any(buffer.first <= layer.time <= buffer.last for layer in peaks)
+def _contains(buffer: BufferUse, times: list[int]) -> bool:
+    """Whether any of the sorted `times` lies in the buffer's lifetime."""
+    following = bisect_left(times, buffer.first)
+    return following < len(times) and times[following] <= buffer.last
+
+
+def _buffer(scale: _Scale, buffer: BufferUse, alive: bool) -> list[str]:
     x, y = scale.x(buffer.first), scale.y(buffer.offset + buffer.bytes)
     width = (buffer.last - buffer.first + 1) * scale.column
     height = _PLOT_HEIGHT * buffer.bytes / scale.top_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from firmware_sim.accounting import MemoryReport
@@ -25,11 +26,20 @@ def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
 
 
 def _plain(value: Any) -> Any:
-    # dataclasses.asdict copies mappings with their own constructor, which read-only ones do not have.
+    # dataclasses.asdict copies mappings with their own constructor, which read-only ones do not have. Plain values come
+    # first because there are most of them, up to a million in a report of a large model.
+    if value is None or isinstance(value, int | str):
+        return value
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        kind: Any = type(value)
+        return {name: _plain(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))

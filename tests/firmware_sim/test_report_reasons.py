@@ -108,6 +108,17 @@ def test_json_carries_the_explanation():
     assert "kept until the ADD at layer 3" in content["explanation"]["layers"][0]["text"]
 
 
+def test_too_many_live_buffers_are_one_clear_error():
+    count = 450  # each waits for the end, so that some hundred thousand pairs of layer and buffer would be listed
+    fan = Graph(
+        [T([1, 16]) for _ in range(count)],
+        [*[Op("RELU", [0], [i]) for i in range(1, count - 1)], Op("PACK", [*range(1, count - 1)], [count - 1])],
+        inputs=[0], outputs=[count - 1],
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="pairs of a layer and a buffer alive"):
+        report_of(fan)
+
+
 def test_names_are_cut_and_made_printable():
     tensors = [dataclasses.replace(tensor, name=f"\x1b[2J{'n' * 90}{i}") for i, tensor in enumerate(shortcut().tensors)]
     text = explain(report_of(dataclasses.replace(shortcut(), tensors=tensors))).layers[0].text
