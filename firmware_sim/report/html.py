@@ -104,11 +104,14 @@ def _header(report: MemoryReport) -> list[str]:
 
 def _why(report: MemoryReport) -> list[str]:
     explanation = explain(report)
+    reasons, more = explanation.most_telling(8)
     items = []
-    for reason in explanation.layers:
+    for reason in reasons:
         layer = report.layers[reason.layer]
         head = f"{reason.rank.capitalize()}, layer {position(report, layer)} {layer.op}, {reason.live_bytes:,} bytes"
         items.append(f"<li><strong>{safe(head)}</strong>: {safe(reason.text)}</li>")
+    if more:
+        items.append(f"<li>{more} more layers with as much as the peak</li>")
     return ["<h2>Why the peak is where it is</h2>", "<ul>", *items, f"<li>{safe(explanation.plan)}</li>", "</ul>"]
 
 

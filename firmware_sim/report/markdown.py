@@ -71,13 +71,14 @@ def _where(report: MemoryReport) -> str:
 
 def _why(report: MemoryReport) -> str:
     explanation = explain(report)
-    peaks = [reason for reason in explanation.layers if reason.rank == "peak"]
-    others = [reason for reason in explanation.layers if reason.rank == "runner-up"]
+    reasons, more = explanation.most_telling(3)
     lines = []
-    for reason in [*peaks[:3], *others[:1]]:
+    for reason in reasons:
         layer = report.layers[reason.layer]
         head = f"{reason.rank} {position(report, layer)} {layer.op}, {reason.live_bytes:,} bytes"
         lines.append(f"- **{plain(head)}**: {plain(reason.text)}")
+    if more:
+        lines.append(f"- {more} more layers with as much as the peak")
     return "\n".join([*lines, f"- {plain(explanation.plan)}"])
 
 

@@ -35,6 +35,12 @@ class Explanation:
     layers: tuple[Reason, ...]
     plan: str
 
+    def most_telling(self, peaks: int) -> tuple[list[Reason], int]:
+        """The first `peaks` peak layers and the first runner-up, and how many layers are as full as the peak besides."""
+        fullest = [reason for reason in self.layers if reason.rank == "peak"]
+        others = [reason for reason in self.layers if reason.rank == "runner-up"]
+        return fullest[:peaks] + others[:1], len(fullest[peaks:])
+
 
 def explain(report: MemoryReport) -> Explanation:
     """Say why the head of `report` is as large as it is; computed from what is alive, for any network."""
