@@ -218,10 +218,10 @@ def memreport(
         profile = profiles.DEFAULT if target is None else target.profile
     if isinstance(profile, str):
         profile = profiles.get(profile)
-    refused = [refusal for refusal in preflight.refusals(model, profile) if refusal.certain]
-    if refused:
-        raise preflight.error(refused, where=model.path)
     try:
+        refused = [refusal for refusal in preflight.refusals(model, profile) if refusal.certain]
+        if refused:
+            raise preflight.error(refused)
         return account(model, profile, target)
     except ModelError as error:
         raise ModelError(error.message, where=error.where or model.path, hint=error.hint) from error

@@ -7,8 +7,7 @@ certain was broken on purpose in the PyPI package of TFLM, which then refused; s
 
 from __future__ import annotations
 
-from firmware_sim.preflight import arrays, dense, filters, recurrent
 from firmware_sim.preflight.checking import refusals
 from firmware_sim.preflight.refusal import Refusal, error
 
-__all__ = ["Refusal", "arrays", "dense", "error", "filters", "recurrent", "refusals"]
+__all__ = ["Refusal", "error", "refusals"]

@@ -61,7 +61,7 @@ def expand_dims(site: Site) -> Iterator[Refusal]:
 def squeeze(site: Site) -> Iterator[Refusal]:
     """As many bytes as before."""
     data, result = site.input(0), site.output()
-    if data is None or result is None or {-1, 0} & {*data.shape, *result.shape}:
+    if data is None or result is None or -1 in data.shape or -1 in result.shape:
         return
     if tensor_bytes(data) != tensor_bytes(result):
         reason = f"{tensor_bytes(data)} bytes cannot become {tensor_bytes(result)}"

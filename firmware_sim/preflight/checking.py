@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from firmware_sim.model import Model, Subgraph
-from firmware_sim.preflight import graph, operands, quantization
+from firmware_sim.preflight import arrays, dense, filters, graph, operands, quantization, recurrent
 from firmware_sim.preflight.refusal import Refusal
 from firmware_sim.preflight.site import Site, rules
 from firmware_sim.profiles import Profile
+
+# Importing the families registers their rules.
+__all__ = ["arrays", "dense", "filters", "recurrent", "refusals"]
 
 
 def refusals(model: Model, profile: Profile) -> tuple[Refusal, ...]:

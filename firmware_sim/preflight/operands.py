@@ -31,6 +31,7 @@ class _Row:
     types: tuple[tuple[str, frozenset[str], Stage], ...]
     pairs: tuple[tuple[tuple[str, str], Mapping[str, frozenset[str]], Stage], ...]
     rank: tuple[tuple[str, _Range], ...]
+    is_undefined: bool
 
 
 @cache
@@ -63,6 +64,7 @@ def _row(raw: Mapping[str, Any]) -> _Row:
         ),
         pairs=tuple((*_pairs(raw[f"{p}pairs"]), stage) for p, stage in stages if f"{p}pairs" in raw),
         rank=tuple((name, tuple(limits)) for name, limits in raw.get("rank", {}).items()),
+        is_undefined=raw.get("is_undefined", False),
     )
 
 
@@ -128,7 +130,7 @@ def _shapes(site: Site, row: _Row) -> Iterator[Refusal]:
         tensor = site.operand(name)
         if tensor is not None and not _is_within(len(tensor.shape), limits):
             reason = f"{len(tensor.shape)} dimensions; TFLM takes {_range(limits)}"
-            yield site.refuse(reason, row.source, tensor=tensor)
+            yield site.refuse(reason, row.source, tensor=tensor, is_executed=False if row.is_undefined else None)
     tensors: tuple[Tensor, ...] = tuple(site.operands(row.same_shape))
     odd = next((tensor for tensor in tensors if tensor.shape != tensors[0].shape), None)
     if odd is not None:

@@ -53,14 +53,14 @@ class Refusal:
         return f"{self.place}: {self.reason}{when} [{self.source}]" if self.place else f"{self.reason} [{self.source}]"
 
 
-def error(refusals: Sequence[Refusal], *, where: str | None = None) -> ModelError:
+def error(refusals: Sequence[Refusal]) -> ModelError:
     """The refusals as one error that lists all of them and, once each, their hints."""
     message = "TensorFlow Lite Micro refuses the model: "
     if len(refusals) == 1:
         message += str(refusals[0])
     else:
         message += f"{len(refusals)} reasons" + "".join(f"\n  {refusal}" for refusal in refusals)
-    return ModelError(message, where=where, hint="\n  ".join(_hints(refusals)) or None)
+    return ModelError(message, hint="\n  ".join(_hints(refusals)) or None)
 
 
 def _hints(refusals: Iterable[Refusal]) -> tuple[str, ...]:
