@@ -43,7 +43,7 @@ def types(site: Site) -> Iterator[Refusal]:
         return
     if data.type == "FLOAT32" and weights.type in ("INT8", "INT4"):
         reason = f"FLOAT32 data with {weights.type} weights: hybrid models are not supported"
-        # Every library says so in the same words, which the measured models confirm.
+        # Measured with CMSIS-NN for CONV_2D and FULLY_CONNECTED; its other two kernels have the same check.
         yield site.refuse(reason, kind.source, tensor=weights, is_executed=True, hint=_HYBRID_HINT)
         return
     reason = f"{data.type} data with {weights.type} weights is not supported"

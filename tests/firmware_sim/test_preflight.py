@@ -148,6 +148,14 @@ def test_a_subgraph_that_may_never_run_is_not_certain():
     assert str(found[0]).startswith("subgraph 1, operator 0 (SQRT), tensor 't0': ")
 
 
+def test_dimensions_that_tflm_reads_without_a_check_are_not_certain():
+    """It then works with whatever lies in memory there."""
+    pool = ("Pool2DOptions", {"stride_w": 2, "stride_h": 2, "filter_width": 2, "filter_height": 2})
+    graph = Graph([T([4, 4, 2]), T([2, 2, 2])], [Op("MAX_POOL_2D", [0], [1], pool)], [0], [1])
+    (found,) = refusals(read(tflite(graph)), HOST)
+    assert (found.certain, found.reason) == (False, "3 dimensions; TFLM takes 4 or more")
+
+
 @pytest.mark.parametrize("op", ["GELU", "MyOwnOp"])
 def test_an_operator_that_the_application_may_bring(op: str):
     graph = Graph([T([4]), T([4])], [Op(op, [0], [1])], [0], [1])

@@ -347,7 +347,6 @@ REFUSED_AT_ALLOCATION = {
     "lstm with an output state that is no variable": lstm(in18=plain([1, 4])),
     "lstm with a cell state that is no variable": lstm(in19=plain([1, 4])),
     "lstm with an int8 cell state": lstm("INT8", in19=q([1, 4], is_variable=True)),
-    "lstm of two dimensions": lstm(in0=plain([2, 4])),
 }
 
 REFUSED_AT_INVOKE = {
@@ -384,9 +383,6 @@ ENDS_THE_PROCESS = {
     "squared difference of unquantised data": binary("SQUARED_DIFFERENCE", BARE, ROW, ROW),
     "running sum of unquantised data": one("CUMSUM", [plain([2, 5], "INT8"), integers(1)], [PAIR]),
     "unquantised terms": one("ADD_N", [plain([2, 5], "INT8")] * 2, [plain([2, 5], "INT8")]),
-    "convolution of three dimensions": conv(q([4, 4, 2])),
-    "depthwise of three dimensions": depthwise(q([4, 4, 3])),
-    "depthwise weights of three dimensions": depthwise(shape=[3, 3, 3], scale=[0.1]),
     "slice of six dimensions": one("SLICE", [q(ones(6, 5)), integers(*[0] * 6), integers(*[1] * 6)], [q([1] * 6)]),
     "svdf without a bias": operated("SVDF", inputs=[0, 1, 2, -1, 4]),
     "one operand of a maximum": one("MAXIMUM", [plain([4])], [plain([4])]),
