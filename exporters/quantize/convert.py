@@ -10,6 +10,7 @@ import numpy as np
 from exporters.errors import ExportError
 from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
+from exporters.quantize.exact import OPERATORS, constraints_of, exact_scales
 from exporters.quantize.groups import share_groups
 from exporters.quantize.ranges import Range
 from exporters.quantize.scales import UNIT, asymmetric, to_int8, weight_and_bias
@@ -30,22 +31,32 @@ def quantize(graph: Graph, ranges: Mapping[str, Range], *, input_quantization: Q
         ExportError: two tensors that must share a scale have different fixed ones; a weight is not finite.
     """
     scales = _activation_scales(graph, ranges, input_quantization)
-    tensors = {name: replace(graph.tensors[name], dtype="int8", quantization=q) for name, q in scales.items()}
+    computed = {name: q for name, q in scales.items() if graph.tensors[name].data is None}
+    tensors = {name: replace(graph.tensors[name], dtype="int8", quantization=q) for name, q in computed.items()}
     for op in graph.operators:
         if op.op in _CONVOLUTIONS:
             tensors.update((t.name, t) for t in _quantized_kernel(graph, op, scales))
         else:
-            tensors.update((t.name, t) for t in _quantized_constants(graph, op))
+            tensors.update((t.name, t) for t in _quantized_constants(graph, op, scales))
     return graph.rebuilt(graph.operators, tensors.values()).check()
 
 
 def _activation_scales(
     graph: Graph, ranges: Mapping[str, Range], input_quantization: Quantization | None
 ) -> dict[str, Quantization]:
-    groups = share_groups(graph)
+    """Quantisation of every computed tensor, and of the constants that MUL and DIV read."""
+    constants = {
+        name: _span_of(graph.tensors[name])
+        for op in graph.operators
+        if op.op in OPERATORS
+        for name in op.inputs
+        if name is not None and graph.tensors[name].data is not None
+    }
+    groups = {**share_groups(graph), **{name: name for name in constants}}
     spans: dict[str, Range] = {}
     for name, group in groups.items():
-        spans[group] = spans[group].union(ranges[name]) if group in spans else ranges[name]
+        span = constants[name] if name in constants else ranges[name]
+        spans[group] = spans[group].union(span) if group in spans else span
     fixed: dict[str, Quantization] = {}
     claims = [(op.outputs[0], UNIT, op.where) for op in graph.operators if KINDS[op.op].rule == "unit"]
     if input_quantization is not None:
@@ -60,6 +71,10 @@ def _activation_scales(
                 hint="put an operator that rescales (a 1x1 convolution, a product) between them",
             )
     free = {group: asymmetric(span) for group, span in spans.items() if group not in fixed}
+    finest = {group: q.scale[0] for group, q in free.items()}
+    given = {group: q.scale[0] for group, q in fixed.items()}
+    for group, scale in exact_scales(constraints_of(graph, groups), finest, given).items():
+        free[group] = asymmetric(spans[group], scale)
     return {name: fixed[group] if group in fixed else free[group] for name, group in groups.items()}
 
 
@@ -78,7 +93,7 @@ def _quantized_kernel(graph: Graph, op: Operator, scales: Mapping[str, Quantizat
     ]
 
 
-def _quantized_constants(graph: Graph, op: Operator) -> list[Tensor]:
+def _quantized_constants(graph: Graph, op: Operator, scales: Mapping[str, Quantization]) -> list[Tensor]:
     """Float constants of operators without a kernel (a learned position, a factor): int8 over their own range."""
     result = []
     for name in op.inputs:
@@ -87,7 +102,11 @@ def _quantized_constants(graph: Graph, op: Operator) -> list[Tensor]:
             continue
         if not np.isfinite(tensor.data).all():
             raise ExportError(f"the constant {tensor.name} is NaN or infinite", where=op.where)
-        span = Range(min(0.0, float(tensor.data.min())), max(0.0, float(tensor.data.max())))
-        scale = asymmetric(span)
+        scale = scales.get(tensor.name) or asymmetric(_span_of(tensor))
         result.append(Tensor(tensor.name, tensor.shape, "int8", to_int8(tensor.data, scale), scale))
     return result
+
+
+def _span_of(constant: Tensor) -> Range:
+    assert constant.data is not None
+    return Range(min(0.0, float(constant.data.min())), max(0.0, float(constant.data.max())))

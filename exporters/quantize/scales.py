@@ -15,10 +15,13 @@ _SMALLEST_SCALE = 2.0**-40
 _LARGEST_BIAS = 2**30
 
 
-def asymmetric(span: Range) -> Quantization:
-    """Scale and zero point that spread int8's 256 values over a range; zero is represented exactly."""
-    scale = max((span.high - span.low) / 255, _SMALLEST_SCALE)
-    scale = float(np.float32(scale))
+def asymmetric(span: Range, scale: float | None = None) -> Quantization:
+    """Scale and zero point that spread int8's 256 values over a range; zero is represented exactly.
+
+    A `scale` that is given must be at least as coarse as the range asks for.
+    """
+    if scale is None:
+        scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_SCALE)))
     zero_point = int(np.clip(round(-128 - span.low / scale), -128, 127))
     return Quantization((scale,), (zero_point,))
 

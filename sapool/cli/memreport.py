@@ -63,7 +63,12 @@ def command(model: Path, names: tuple[str, ...], other: Path | None, format_: st
     content = read(model)
     style = Style(width=line_width(output), colour=colour_wanted(output))
     texts = [
-        render(memreport(content, profile=profile, target=target), format_, notes=collect(content, target), style=style)
+        render(
+            memreport(content, profile=profile, target=target),
+            format_,
+            notes=collect(content, target, profile=profile),
+            style=style,
+        )
         for profile, target in wanted
     ]
     emit(_join(texts, format_), output)

@@ -96,6 +96,13 @@ def test_a_data_set_without_classes(tmp_path, capsys):
     assert "holds no images" in capsys.readouterr().err
 
 
+# A job that a shell put into the background ignores SIGINT, and its children inherit that: this one listens.
+_LISTENS = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from sapool.cli.main import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_training_leaves_the_old_files(folder, tmp_path, how):
     run = tmp_path / "run"
@@ -103,19 +110,22 @@ def test_an_interrupted_training_leaves_the_old_files(folder, tmp_path, how):
     (run / "model.safetensors").write_bytes(b"old")
     line = ["train", "--data", str(folder), "--model", SPEC, "--epochs", "100000", "--width", "0.1", "-o", str(run)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "sapool.cli", *line],
+        [sys.executable, "-c", _LISTENS, *line],
         cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     with process:
-        assert process.stderr is not None
-        for text in process.stderr:
-            if text.startswith("epoch"):
-                break
-        time.sleep(0.1)
-        process.send_signal(how)
-        rest = process.stderr.read()
-        code = process.wait(30)
+        try:
+            assert process.stderr is not None
+            for text in process.stderr:
+                if text.startswith("epoch"):
+                    break
+            time.sleep(0.1)
+            process.send_signal(how)
+            _, rest = process.communicate(timeout=60)
+            code = process.returncode
+        finally:
+            process.kill()
     assert code == (130 if how == signal.SIGINT else -9)
     assert "Traceback" not in rest
     assert os.listdir(run) == ["model.safetensors"]
