@@ -21,7 +21,7 @@ BUILD = ROOT / "build" / "demo"
 
 # Two stages pool with self-attention; together with the stem they bring 32x32 pixels down to 4x4 before the third stage.
 SPEC = "mobilenet_v2-self_attentive-2211111:width=0.35"
-EPOCHS = 32
+EPOCHS = 24
 TARGETS = ("stm32f746", "nrf52840")
 BUDGET = Path(__file__).with_name("sapool.toml")
 FILES = ("run/model.safetensors", "model.onnx", "model.tflite")
