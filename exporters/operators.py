@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 
@@ -25,7 +25,7 @@ class OperatorKind:
 
 
 def _load() -> dict[str, OperatorKind]:
-    raw = json.loads(resources.files(__package__).joinpath("operators.json").read_text("utf-8"))
+    raw = json.loads(Path(__file__).with_name("operators.json").read_text("utf-8"))
     return {name: OperatorKind(name, **facts) for name, facts in raw["operators"].items()}
 
 

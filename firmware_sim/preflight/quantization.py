@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from firmware_sim.preflight.refusal import Refusal, Stage
@@ -34,7 +34,7 @@ class _Row:
 
 @cache
 def _rows() -> Mapping[str, Sequence[_Row]]:
-    table = json.loads(resources.files(__package__).joinpath("quantization.json").read_text("utf-8"))
+    table = json.loads(Path(__file__).with_name("quantization.json").read_text("utf-8"))
     rows: dict[str, list[_Row]] = {}
     for raw in table["rows"]:
         for op in raw["ops"]:

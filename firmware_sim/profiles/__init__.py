@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 from firmware_sim.errors import UsageError
@@ -49,7 +49,7 @@ class Profile:
 
 @cache
 def _table() -> Mapping[str, Profile]:
-    text = resources.files(__package__).joinpath("profiles.json").read_text("utf-8")
+    text = Path(__file__).with_name("profiles.json").read_text("utf-8")
     raw: dict[str, dict[str, Any]] = json.loads(text)["profiles"]
     return {id: Profile(id=id, **{**row, "columns": tuple(row["columns"])}) for id, row in raw.items()}
 

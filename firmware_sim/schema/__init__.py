@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
-_DATA: Final[dict[str, Any]] = json.loads(resources.files(__package__).joinpath("tflite.json").read_text("utf-8"))
+_DATA: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("tflite.json").read_text("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)

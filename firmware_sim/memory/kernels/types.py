@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from firmware_sim.memory.kernels.context import Node
@@ -13,7 +13,7 @@ from firmware_sim.memory.kernels.context import Node
 
 @cache
 def _table() -> Mapping[str, Any]:
-    table: Mapping[str, Any] = json.loads(resources.files(__package__).joinpath("types.json").read_text("utf-8"))
+    table: Mapping[str, Any] = json.loads(Path(__file__).with_name("types.json").read_text("utf-8"))
     return table
 
 

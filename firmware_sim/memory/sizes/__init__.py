@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from firmware_sim.profiles import Profile
@@ -25,7 +25,7 @@ _OPDATA_ALIGN_BYTES = 16  # what a kernel asks for through its context (micro_al
 
 @cache
 def _table(name: str) -> Mapping[str, Any]:
-    text = resources.files(__package__).joinpath(f"{name}.json").read_text("utf-8")
+    text = Path(__file__).with_name(f"{name}.json").read_text("utf-8")
     table: Mapping[str, Any] = json.loads(text)
     return table
 
