@@ -19,7 +19,8 @@ class Region:
         usable_for_arena: data memory that the processor reads and writes at full width.
         contiguous_with: names of the usable regions that begin or end where this one ends or begins.
         source: document and section that states the figures.
-        checked: date (ISO 8601) on which they were compared with it.
+        checked: date (ISO 8601) on which they were compared with what the source names after a semicolon; the vendor
+            document in front of it says where to look a figure up.
     """
 
     name: str
