@@ -73,7 +73,7 @@ def _details(target: Target) -> list[str]:
         f"           {target.sources['core']}",
         f"           {target.sources['clock_hz']}",
         f"  profile  {target.profile}",
-        f"  checked  {target.checked}, against the source after the semicolon; without one, confirm it in the document named",
+        f"  checked  {target.checked}, with the source after the semicolon; without one, confirm it in the document",
     ]
     for region in target.regions:
         arena = ", usable for the arena" if region.usable_for_arena else ""
