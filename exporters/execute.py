@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from exporters.errors import ExportError
 from exporters.graph import Graph, Operator
+from exporters.lower.padding import Window
 
 Observe = Callable[[str, torch.Tensor], None]
 
@@ -65,15 +66,16 @@ def _padded(
     x: torch.Tensor,
     kernel: tuple[int, int],
     stride: tuple[int, int],
-    reach: tuple[int, int],
-    fill: float,
+    dilation: tuple[int, int] = (1, 1),
+    *,
+    fill: float = 0.0,
 ) -> torch.Tensor:
     """[B, C, H, W] padded as TFLite's SAME does; unchanged for VALID."""
     if op.options["padding"] == "VALID":
         return x
     pads: list[int] = []
-    for extent, step, span in ((x.shape[3], stride[1], reach[1]), (x.shape[2], stride[0], reach[0])):
-        total = max(0, (-(-extent // step) - 1) * step + span - extent)
+    for axis in (1, 0):  # F.pad begins with the last axis
+        total = Window(x.shape[2 + axis], kernel[axis], stride[axis], dilation[axis]).same_total
         pads += [total // 2, total - total // 2]
     return F.pad(x, pads, value=fill)
 
@@ -83,23 +85,22 @@ def _conv(op: Operator, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tenso
     depthwise = op.op == "DEPTHWISE_CONV_2D"
     kernel = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
     groups = x.shape[3] if depthwise else x.shape[3] // weight.shape[3]
-    reach = tuple((k - 1) * d + 1 for k, d in zip(kernel.shape[2:], dilation, strict=True))
-    nchw = _padded(op, x.permute(0, 3, 1, 2), tuple(kernel.shape[2:]), stride, reach, 0.0)  # type: ignore[arg-type]
+    nchw = _padded(op, x.permute(0, 3, 1, 2), (kernel.shape[2], kernel.shape[3]), stride, dilation)
     return F.conv2d(nchw, kernel, bias, stride, 0, dilation, groups).permute(0, 2, 3, 1)
 
 
 def _average_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
     kernel, stride = _pair(op, "filter"), _pair(op, "stride")
     nchw = x.permute(0, 3, 1, 2)
-    total = F.avg_pool2d(_padded(op, nchw, kernel, stride, kernel, 0.0), kernel, stride)
+    total = F.avg_pool2d(_padded(op, nchw, kernel, stride), kernel, stride)
     # TFLite divides by the number of pixels inside the map, not by the window's size.
-    share = F.avg_pool2d(_padded(op, torch.ones_like(nchw[:1, :1]), kernel, stride, kernel, 0.0), kernel, stride)
+    share = F.avg_pool2d(_padded(op, torch.ones_like(nchw[:1, :1]), kernel, stride), kernel, stride)
     return (total / share).permute(0, 2, 3, 1)
 
 
 def _max_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
     kernel, stride = _pair(op, "filter"), _pair(op, "stride")
-    nchw = _padded(op, x.permute(0, 3, 1, 2), kernel, stride, kernel, float("-inf"))
+    nchw = _padded(op, x.permute(0, 3, 1, 2), kernel, stride, fill=float("-inf"))
     return F.max_pool2d(nchw, kernel, stride).permute(0, 2, 3, 1)
 
 

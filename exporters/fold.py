@@ -50,7 +50,7 @@ def _merge_affine(graph: Graph, position: int) -> Graph | None:
         Tensor(str(before.inputs[1]), weight.shape, data=np.asarray(weight * along, np.float32)),
         Tensor(str(before.inputs[2]), bias.shape, data=np.asarray(bias * scale + shift, np.float32)),
     )
-    joined = replace(before, outputs=op.outputs, options={**before.options, **_activation(op)})
+    joined = _joined(before, op, str(op.options["fused_activation_function"]))
     operators = [joined if o is before else o for o in graph.operators if o is not op]
     return graph.rebuilt(operators, tensors)
 
@@ -63,7 +63,7 @@ def fuse_activations(graph: Graph) -> Graph:
             continue
         if before.options["fused_activation_function"] != "NONE":
             continue
-        joined = replace(before, outputs=op.outputs, options={**before.options, "fused_activation_function": op.op})
+        joined = _joined(before, op, op.op)
         graph = graph.rebuilt([joined if o is before else o for o in graph.operators if o is not op])
     return graph
 
@@ -84,8 +84,9 @@ def _is_affine(graph: Graph, op: Operator) -> bool:
     )
 
 
-def _activation(op: Operator) -> dict[str, str]:
-    return {"fused_activation_function": str(op.options["fused_activation_function"])}
+def _joined(before: Operator, op: Operator, activation: str) -> Operator:
+    """`before`, ending in `activation` and writing what `op` wrote."""
+    return replace(before.with_options(fused_activation_function=activation), outputs=op.outputs)
 
 
 def _constant(graph: Graph, name: str | None) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

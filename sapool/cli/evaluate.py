@@ -40,10 +40,6 @@ def command(
 
     The images are prepared in the same way for each kind of file, at the resolution that the file asks for.
     """
-    from sapool.training.threads import let_threads_sleep
-
-    let_threads_sleep()
-
     from sapool.training import evaluate, load
     from sapool.training.progress import share_bar
     from sapool.training.report import render

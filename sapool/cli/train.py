@@ -54,13 +54,11 @@ def command(
     """
     from sapool.spec import parse
     from sapool.training.config import FitConfig
-    from sapool.training.threads import let_threads_sleep
 
     # Everything that can be wrong without looking at an image is found before one is read.
     spec = parse(model).with_settings(width=width, resolution=resolution)
     config = FitConfig(**{name: value for name, value in recipe.items() if value is not None})  # type: ignore[arg-type]
     _prepare(output)
-    let_threads_sleep()
     seed = 0 if split_seed is None else split_seed
     dataset = open_data(data, resolution=spec.resolution, channels=spec.channels, seed=seed, skip_broken=skip_broken)
 
