@@ -23,12 +23,32 @@ class Backbone:
     Attributes:
         module: the module that registers it.
         strides: its usual stride string, one digit a stage.
-        stem_stride: factor by which the stem shrinks the input unless a prepool does.
+        blocks: how many blocks each stage has.
+        stem_strides: factors by which the stem shrinks the input, one after the other. The first one is that of a
+            convolution, which a prepool takes the place of.
     """
 
     module: str
     strides: str
-    stem_stride: int
+    blocks: tuple[int, ...]
+    stem_strides: tuple[int, ...] = (2,)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """An attention module, which keeps the shape of its map and may take the place of a block.
+
+    Attributes:
+        module: the module that defines it.
+        name: its class, built from the channels and its options.
+        options: its settings and their types.
+        sized: its constructor takes the extent of the map behind the channels.
+    """
+
+    module: str
+    name: str
+    options: Mapping[str, OptionType]
+    sized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +67,17 @@ class Method:
 
 
 BACKBONES: Final[dict[str, Backbone]] = {
-    "mobilenet_v2": Backbone("sapool.models.mobilenet_v2", "1222121", 2),
+    "mobilenet_v1": Backbone("sapool.models.mobilenet_v1", "12222", (1, 2, 2, 6, 2)),
+    "mobilenet_v2": Backbone("sapool.models.mobilenet_v2", "1222121", (1, 2, 3, 4, 3, 3, 1)),
+    "resnet18": Backbone("sapool.models.resnet", "1222", (2, 2, 2, 2), (2, 2)),
+    "resnet50": Backbone("sapool.models.resnet", "1222", (3, 4, 6, 3), (2, 2)),
+}
+
+MODULES: Final[dict[str, Module]] = {
+    "subspace_attention": Module(
+        "sapool.pooling.subspace_attention", "SubspaceAttention", {"groups": int, "reduction": int}, sized=True
+    ),
+    "ulsam": Module("sapool.pooling.ulsam", "ULSAM", {"groups": int, "gain": bool}),
 }
 
 POOLING: Final[dict[str, Method]] = {
@@ -60,6 +90,8 @@ POOLING: Final[dict[str, Method]] = {
 }
 
 PLACEMENTS: Final = ("before", "after", "end")
+
+PADDINGS: Final = ("same", "symmetric")
 
 
 def known(kind: str, name: str, names: Iterable[str], *, where: str | None = None) -> str:

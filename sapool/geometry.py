@@ -35,8 +35,8 @@ class Shrink:
         return -(-extent // self.stride)
 
 
-def extents(resolution: int, stem: Shrink, stages: tuple[Shrink, ...]) -> tuple[int, ...]:
-    """Height (= width) of the map after the stem and after each stage, in pixels.
+def extents(resolution: int, stem: tuple[Shrink, ...], stages: tuple[Shrink, ...]) -> tuple[int, ...]:
+    """Height (= width) of the map after the whole stem and after each stage, in pixels.
 
     Raises:
         UsageError: a stage has no spatial extent left, or a pool's stride does not divide its map; the nearest resolutions
@@ -44,23 +44,25 @@ def extents(resolution: int, stem: Shrink, stages: tuple[Shrink, ...]) -> tuple[
     """
     result = []
     extent = resolution
-    for shrink in (stem, *stages):
+    for shrink in (*stem, *stages):
         if not shrink.fits(extent):
-            raise _refusal(resolution, shrink, extent, (stem, *stages))
+            raise _refusal(resolution, shrink, extent, stem, stages)
         extent = shrink.after(extent)
         result.append(extent)
-    return tuple(result)
+    return tuple(result[len(stem) - 1 :])
 
 
-def _refusal(resolution: int, shrink: Shrink, extent: int, chain: tuple[Shrink, ...]) -> UsageError:
-    near = [str(size) for size in _neighbours(resolution, chain)]
+def _refusal(
+    resolution: int, shrink: Shrink, extent: int, stem: tuple[Shrink, ...], stages: tuple[Shrink, ...]
+) -> UsageError:
+    near = [str(size) for size in _neighbours(resolution, (*stem, *stages))]
     hint = f"resolutions that work: {' and '.join(near)}" if near else "choose smaller strides"
     if extent >= shrink.stride:
         message = f"a pool of {shrink.stride} does not divide a map of {extent}x{extent}"
         return UsageError(message, where=shrink.where, hint=hint)
-    if shrink is chain[0]:
+    if shrink in stem:
         return UsageError(f"{shrink.where} leaves nothing of an input of {resolution}x{resolution}", hint=hint)
-    strides = "".join(str(stage.stride) for stage in chain[1:])
+    strides = "".join(str(stage.stride) for stage in stages)
     return UsageError(
         f"{shrink.where} has no spatial extent left at {resolution}x{resolution} with strides {strides}",
         hint=f"its map is {extent}x{extent} before a stride of {shrink.stride}; {hint}, or choose smaller strides",

@@ -3,9 +3,12 @@
     mobilenet_v2-self_attentive-1221121
     mobilenet_v2-self_attentive-2121111:width=0.35,resolution=32,classes=10,heads=2
     mobilenet_v2-max/max/max/self_attentive/max/self_attentive/max-1222121:patch=2
+    mobilenet_v2-strided-1222121:resolution=224,classes=1000,replace=12+13:ulsam
+    ulsam_v2_12:classes=10
 
 Backbone, pooling method and stride string (one digit a stage) come first; what differs from its default follows as
-name=value. A method, or an option of one, may be given for each stage, with slashes between. The text of a specification is
+name=value. A method, or an option of one, may be given for each stage, with slashes between. A preset (`sapool.presets`)
+is a name for such a line, and may be followed by settings that take the place of its own. The text of a specification is
 canonical: `parse(str(spec)) == spec`.
 """
 
@@ -15,10 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from sapool import catalog, geometry
+from sapool import catalog, geometry, presets, replacement
 from sapool.errors import UsageError
+from sapool.replacement import Replacement
+from sapool.settings import Option, from_text, to_text, typed
 
-Option = int | float | bool
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     # Wide enough for anything a microcontroller or its teacher runs, small enough that no typing error fills the memory.
     "width": (0.01, 8),
@@ -29,6 +33,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
 }
 _SETTINGS: Final[Mapping[str, type]] = {
     "width": float, "placement": str, "prepool": int, "resolution": int, "classes": int, "channels": int,
+    "padding": str, "replace": tuple,
 }  # fmt: skip
 
 
@@ -47,6 +52,9 @@ class ModelSpec:
         resolution: height and width of the input, in pixels.
         classes: number of outputs.
         channels: channels of the input.
+        padding: of the convolutions (and of a ResNet's first pool): "same" as TFLite pads, or "symmetric" as torch does,
+            for weights that were trained so. They differ where the stride is 2, by a pixel.
+        replace: blocks that an attention module takes the place of.
         options: settings of the pooling methods, by name; a value, or one a stage. They go to the stages whose method has
             such a setting (for "self_attentive": patch, heads, ratio, window_norm).
 
@@ -63,14 +71,17 @@ class ModelSpec:
     resolution: int = 32
     classes: int = 10
     channels: int = 3
+    padding: str = "same"
+    replace: tuple[Replacement, ...] = ()
     options: Mapping[str, Option | tuple[Option, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         catalog.known("backbone", self.backbone, catalog.BACKBONES)
-        usual = catalog.BACKBONES[self.backbone].strides
+        usual, blocks = catalog.BACKBONES[self.backbone].strides, catalog.BACKBONES[self.backbone].blocks
         # One form for equal specifications, so that equal ones have equal texts.
         _set(self, "strides", self.strides or usual)
         _set(self, "pooling", _one_or_each(self.pooling))
+        _set(self, "replace", replacement.ordered(self.replace, sum(blocks)))
         _set(self, "options", {name: _one_or_each(value) for name, value in sorted(self.options.items())})
         if len(self.strides) != len(usual) or not set(self.strides) <= set("123456789"):
             raise UsageError(
@@ -82,17 +93,18 @@ class ModelSpec:
             catalog.known("pooling method", name, catalog.POOLING)
         types = option_types(self.methods)
         for name, value in self.options.items():
-            catalog.known(f"option of {_slashed(self.pooling)} pooling", name, types)
+            catalog.known(f"option of {to_text(self.pooling)} pooling", name, types)
             for each in self._each(name, value):
-                _typed(name, each, types[name])
+                typed(name, each, types[name])
         geometry.extents(self.resolution, self.stem, self.stages)
 
     def _check_values(self) -> None:
         for name, (low, high) in _RANGES.items():
-            value = _typed(name, getattr(self, name), _SETTINGS[name])
+            value = typed(name, getattr(self, name), _SETTINGS[name])
             if not low <= value <= high:
                 raise UsageError(f"{name} {value:g} makes no sense", hint=f"it must lie between {low:g} and {high:g}")
         catalog.known("placement", self.placement, catalog.PLACEMENTS)
+        catalog.known("padding", self.padding, catalog.PADDINGS)
 
     def _each(self, name: str, value: Any) -> tuple[Any, ...]:
         """`value` of every stage."""
@@ -114,12 +126,20 @@ class ModelSpec:
         allowed = catalog.POOLING[self.methods[stage - 1]].options
         return {name: self._each(name, value)[stage - 1] for name, value in self.options.items() if name in allowed}
 
+    def replacement_of(self, block: int) -> Replacement | None:
+        """What takes the place of a block (from 1), if anything does."""
+        return next((each for each in self.replace if each.block == block), None)
+
     @property
-    def stem(self) -> geometry.Shrink:
-        """How the stem shrinks the input: by its stride, or by the prepool with the method of the first stage."""
-        if self.prepool == 1:
-            return geometry.Shrink("the stem", catalog.BACKBONES[self.backbone].stem_stride, whole=False)
-        return geometry.Shrink("prepool", self.prepool, whole=True)
+    def stem(self) -> tuple[geometry.Shrink, ...]:
+        """How the stem shrinks the input: by its strides, or by the prepool in place of the first one."""
+        first, *pools = catalog.BACKBONES[self.backbone].stem_strides
+        return (
+            geometry.Shrink("the stem", first, whole=False)
+            if self.prepool == 1
+            else geometry.Shrink("prepool", self.prepool, whole=True),
+            *(geometry.Shrink("the stem's pool", stride, whole=False) for stride in pools),
+        )
 
     @property
     def stages(self) -> tuple[geometry.Shrink, ...]:
@@ -138,9 +158,11 @@ class ModelSpec:
             for f in fields(self)
             if f.name in _SETTINGS and getattr(self, f.name) != f.default
         }
+        if self.replace:
+            settings["replace"] = replacement.format_(self.replace)
         settings.update(self.options)
-        head = f"{self.backbone}-{_slashed(self.pooling)}-{self.strides}"
-        tail = ",".join(f"{name}={_slashed(value)}" for name, value in settings.items())
+        head = f"{self.backbone}-{to_text(self.pooling)}-{self.strides}"
+        tail = ",".join(f"{name}={to_text(value)}" for name, value in settings.items())
         return f"{head}:{tail}" if tail else head
 
     def with_settings(self, **settings: Any) -> ModelSpec:
@@ -152,7 +174,7 @@ def parse(text: str, **overrides: Any) -> ModelSpec:
     """The specification that a line of text describes; strides may be left out (the usual ones), pooling too (strided).
 
     Args:
-        text: BACKBONE-POOLING-STRIDES:name=value,...
+        text: BACKBONE-POOLING-STRIDES:name=value,... or PRESET:name=value,...
         overrides: settings that take the place of those in the text; None leaves the text's. A specification that makes
             sense at 128 pixels only must be given its resolution here or in the text.
 
@@ -160,6 +182,11 @@ def parse(text: str, **overrides: Any) -> ModelSpec:
         UsageError: what is wrong with it, with the nearest known name.
     """
     head, _, tail = text.strip().partition(":")
+    overrides = {name: value for name, value in overrides.items() if value is not None}
+    if (preset := presets.find(head)) is not None:
+        base = parse(preset.spec)
+        settings, options = _settings(tail, base.methods)
+        return base.with_settings(**{**settings, "options": {**base.options, **options}, **overrides})
     parts = head.split("-")
     if len(parts) > 3:
         raise UsageError(
@@ -168,27 +195,36 @@ def parse(text: str, **overrides: Any) -> ModelSpec:
     methods = tuple(parts[1].split("/")) if len(parts) > 1 else ("strided",)
     for name in methods:
         catalog.known("pooling method", name, catalog.POOLING)
+    settings, options = _settings(tail, methods)
+    catalog.known("backbone", parts[0], (*catalog.BACKBONES, *presets.names()))
+    return ModelSpec(
+        parts[0],
+        methods if len(methods) > 1 else methods[0],
+        parts[2] if len(parts) > 2 else "",
+        options=options,
+        **{**settings, **overrides},
+    )
+
+
+def _settings(text: str, methods: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings and options of pooling methods in name=value,..."""
     types = option_types(methods)
     settings: dict[str, Any] = {}
     options: dict[str, Any] = {}
-    for entry in filter(None, tail.split(",")):
+    for entry in filter(None, text.split(",")):
         name, equals, value = (part.strip() for part in entry.partition("="))
         catalog.known("setting", name, [*_SETTINGS, *types])
         place = settings if name in _SETTINGS else options
         if not equals or name in place:
             raise UsageError(f"setting {name!r} " + ("is given twice" if equals else "has no value"), where="model")
-        if name in _SETTINGS:
-            place[name] = _value(name, value, _SETTINGS[name])
+        if name == "replace":
+            settings[name] = replacement.parse(value) if value else ()
+        elif name in _SETTINGS:
+            settings[name] = from_text(name, value, _SETTINGS[name])
         else:
-            place[name] = tuple(_value(name, each, types[name]) for each in value.split("/"))
-    settings.update({name: value for name, value in overrides.items() if value is not None})
-    return ModelSpec(
-        catalog.known("backbone", parts[0], catalog.BACKBONES),
-        methods if len(methods) > 1 else methods[0],
-        parts[2] if len(parts) > 2 else "",
-        options={name: values if len(values) > 1 else values[0] for name, values in options.items()},
-        **settings,
-    )
+            values = tuple(from_text(name, each, types[name]) for each in value.split("/"))
+            options[name] = values if len(values) > 1 else values[0]
+    return settings, options
 
 
 def extents(spec: ModelSpec) -> tuple[int, ...]:
@@ -210,36 +246,3 @@ def _one_or_each(value: Any) -> Any:
     if not isinstance(value, (tuple, list)):
         return value
     return value[0] if value and all(each == value[0] for each in value) else tuple(value)
-
-
-def _typed(name: str, value: Any, kind: type) -> Any:
-    """`value` if it is of the type that the setting has (an integer is a number too)."""
-    right = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
-    if not right:
-        raise UsageError(f"{name} must be {_WANTED[kind]}, not {value!r}", where="model")
-    return value
-
-
-_WANTED: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-
-
-def _slashed(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "/".join(_slashed(each) for each in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def _value(name: str, text: str, kind: type) -> Option | str:
-    if kind is bool and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if kind is str:
-        return text
-    try:
-        if kind is not bool:
-            number: Option = kind(text)
-            return number
-    except ValueError:
-        pass
-    raise UsageError(f"{name} must be {_WANTED[kind]}, not {text!r}", where="model")

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
 
 from sapool import catalog, pooling
 from sapool.errors import SapoolError, UsageError
+from sapool.models import attention
 from sapool.pooling import PoolingLayer
-from sapool.spec import ModelSpec
+from sapool.spec import ModelSpec, extents
 
 BlockFactory = Callable[[int, int, int, bool], nn.Module]
-"""(channels in, channels out, stride, whether the block may add its input to its output) -> block."""
+"""(channels in, channels out, stride, whether the block may add its input to its output as it is) -> block."""
 
 
 class Stage(nn.Module):
     """Blocks in a row with a pool before the block at `position` (at the end where that is the number of blocks).
 
     Weights have the same names whatever the pool is and wherever it stands: `blocks.0`, `blocks.1`, ..., and `pool`.
+    `replaced` has the positions of the blocks that are attention modules.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], pool: nn.Module | None, position: int) -> None:
+    def __init__(
+        self, blocks: Sequence[nn.Module], pool: nn.Module | None, position: int, replaced: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.pool = pool
         self.position = position
+        self.replaced = tuple(replaced)
+
+    @property
+    def attention(self) -> list[nn.Module]:
+        """The attention modules in the place of blocks."""
+        return [self.blocks[index] for index in self.replaced]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for index, block in enumerate(self.blocks):
@@ -36,14 +46,44 @@ class Stage(nn.Module):
         return x if self.pool is None or self.position < len(self.blocks) else self.pool(x)
 
 
-def stage(spec: ModelSpec, number: int, channels: tuple[int, int], blocks: int, size: int, make: BlockFactory) -> Stage:
+class Stages(nn.Sequential):
+    """The stages of a network."""
+
+    def __iter__(self) -> Iterator[Stage]:
+        return super().__iter__()  # type: ignore[return-value]
+
+
+def build(spec: ModelSpec, channels: int, plan: Sequence[tuple[int, BlockFactory]]) -> Stages:
+    """The stages of a network, pools and attention modules included.
+
+    Args:
+        spec: the network's specification.
+        channels: channels of the map that enters the first stage.
+        plan: for every stage its channels, and what makes its blocks.
+
+    Raises:
+        UsageError: a pooling method or an attention module refuses its settings, or a block cannot be replaced.
+    """
+    sizes = extents(spec)
+    made = []
+    first = 1
+    for number, (outer, make) in enumerate(plan, start=1):
+        count = catalog.BACKBONES[spec.backbone].blocks[number - 1]
+        made.append(stage(spec, number, (channels, outer), range(first, first + count), sizes[number - 1], make))
+        channels, first = outer, first + count
+    return Stages(*made)
+
+
+def stage(
+    spec: ModelSpec, number: int, channels: tuple[int, int], blocks: range, size: int, make: BlockFactory
+) -> Stage:
     """One stage of a network, its pool included.
 
     Args:
         spec: the network's specification.
         number: which stage, from 1.
         channels: channels into and out of the stage.
-        blocks: how many blocks.
+        blocks: which blocks of the network, from 1.
         size: height (= width) of the map that enters, in pixels.
         make: makes a block.
 
@@ -52,24 +92,32 @@ def stage(spec: ModelSpec, number: int, channels: tuple[int, int], blocks: int, 
     shrinks its map has no shortcut whatever the method, as published: networks then differ in their pools only.
 
     Raises:
-        UsageError: the method refuses its settings at this stage.
+        UsageError: the method refuses its settings at this stage, or one of its blocks cannot be replaced.
     """
     inner, outer = channels
     stride = int(spec.strides[number - 1])
     name = spec.methods[number - 1]
-    position = {"before": 0, "after": 1, "end": blocks}[spec.placement]
-    strides = [1] * blocks
+    position = {"before": 0, "after": 1, "end": len(blocks)}[spec.placement]
+    strides = [1] * len(blocks)
     pool = None
     if catalog.POOLING[name].strides_convolution:
         strides[max(0, position - 1)] = stride
     elif stride > 1:
         pool_channels = inner if position == 0 else outer
         pool = _create(name, f"stage {number}", pool_channels, stride, size, spec.options_of(number))
-    made = [
-        make(inner if index == 0 else outer, outer, block_stride, index > 0 or stride == 1)
-        for index, block_stride in enumerate(strides)
-    ]
-    return Stage(made, pool, position)
+    made: list[nn.Module] = []
+    replaced: list[int] = []
+    for index, (block, block_stride) in enumerate(zip(blocks, strides, strict=True)):
+        size = size // stride if pool is not None and index == position else size
+        entering = inner if index == 0 else outer
+        replacement = spec.replacement_of(block)
+        if replacement is None:
+            made.append(make(entering, outer, block_stride, index > 0 or stride == 1))
+        else:
+            made.append(attention.create(replacement, (entering, outer), block_stride, size))
+            replaced.append(index)
+        size = -(-size // block_stride)
+    return Stage(made, pool, position, replaced)
 
 
 def prepool(spec: ModelSpec) -> nn.Module:

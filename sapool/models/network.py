@@ -1,0 +1,59 @@
+"""What all backbones have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from sapool.models.stages import Stages, prepool
+from sapool.pooling import PoolingLayer
+from sapool.spec import ModelSpec
+
+
+class Network(nn.Module):
+    """Prepool, stem, stages, head, mean over the map, classifier.
+
+    Convolutions start from He's normal distribution (fan-out) and the classifier from one of deviation 0.01, as
+    torchvision's MobileNetV2 does; pools and attention modules start as they say themselves.
+
+    [B, channels, resolution, resolution] -> logits [B, classes].
+
+    Args:
+        spec: what the network is built from; kept as `spec`.
+        stem: from the input, pooled where the specification says so, to the map of the first stage.
+        stages: of `sapool.models.stages.build`.
+        head: what stands between the last stage and the mean.
+        features: channels of the map that the mean is taken of.
+    """
+
+    dropout_rate: ClassVar[float] = 0.0
+    """Share of the features that training drops in front of the classifier."""
+
+    def __init__(self, spec: ModelSpec, stem: nn.Module, stages: Stages, head: nn.Module, features: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.prepool = prepool(spec)
+        self.stem = stem
+        self.stages = stages
+        self.head = head
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(self.dropout_rate)
+        self.classifier = nn.Linear(features, spec.classes)
+        self._initialise()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.head(self.stages(self.stem(self.prepool(x))))
+        y: torch.Tensor = self.classifier(self.dropout(self.pool(x).flatten(1)))
+        return y
+
+    def _initialise(self) -> None:
+        apart: list[nn.Module] = [module for module in self.modules() if isinstance(module, PoolingLayer)]
+        apart += [module for stage in self.stages for module in stage.attention]
+        kept = {part for module in apart for part in module.modules()}
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module not in kept:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        nn.init.normal_(self.classifier.weight, 0, 0.01)
+        nn.init.zeros_(self.classifier.bias)
