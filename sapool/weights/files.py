@@ -1,0 +1,78 @@
+"""Files of weights, read without running what may be in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sapool.errors import FileError
+
+if TYPE_CHECKING:
+    import torch
+
+# Entries under which training scripts keep the state dict (torchvision's references: "model"; timm's train.py and
+# PyTorch Lightning: "state_dict").
+_WRAPPERS: Final = ("state_dict", "model")
+_PARALLEL: Final = "module."
+"""What torch.nn.DataParallel puts in front of every name."""
+
+
+def read(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict, by name: of a .safetensors file, or of what torch.save wrote (.pth, .pt).
+
+    Raises:
+        FileError: the file is missing, damaged, holds anything but tensors, or a value that is not finite.
+    """
+    import torch
+
+    try:
+        content = _safetensors(path) if Path(path).suffix == ".safetensors" else _pickled(path)
+    except OSError as error:
+        raise FileError(error.strerror or str(error), where=path) from error
+    content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), content)
+    odd = next((name for name, value in content.items() if not isinstance(value, torch.Tensor)), None)
+    if odd is not None or not content:
+        what = f"{odd!r} is a {type(content[odd]).__name__}" if content else "it is empty"
+        raise FileError(f"not a state dict: {what}", where=path, hint=_HINT)
+    if all(str(name).startswith(_PARALLEL) for name in content):
+        content = {str(name).removeprefix(_PARALLEL): value for name, value in content.items()}
+    for name, value in content.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise FileError(f"{name} holds values that are not finite", where=path)
+    return {str(name): value for name, value in content.items()}
+
+
+_HINT: Final = "write one with torch.save(network.state_dict(), path), or as .safetensors"
+
+
+def _safetensors(path: str | Path) -> dict[str, Any]:
+    import safetensors
+    from safetensors.torch import load
+
+    try:
+        return load(Path(path).read_bytes())
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise FileError(f"not a readable .safetensors file ({error})", where=path) from error
+
+
+def _pickled(path: str | Path) -> Mapping[Any, Any]:
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes make the unpickler raise whatever they lead it to
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found:
+            raise FileError(
+                f"holds {found[1]}, which is no tensor; it was not loaded and nothing in the file was run",
+                where=path,
+                hint=_HINT,
+            ) from error
+        raise FileError("not a readable file of torch.save: damaged, or cut off", where=path) from error
+    if not isinstance(content, Mapping):
+        raise FileError(f"not a state dict but a {type(content).__name__}", where=path, hint=_HINT)
+    return content
