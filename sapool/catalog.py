@@ -87,6 +87,8 @@ POOLING: Final[dict[str, Method]] = {
         "sapool.pooling.self_attentive", {"patch": int, "heads": int, "ratio": float, "window_norm": bool}
     ),
     "strided": Method("sapool.pooling.strided", strides_convolution=True),
+    "subspace_attention": Method("sapool.pooling.subspace_attention", {"groups": int, "reduction": int}),
+    "ulsam": Method("sapool.pooling.ulsam", {"groups": int, "gain": bool}),
 }
 
 PLACEMENTS: Final = ("before", "after", "end")

@@ -54,3 +54,36 @@ def positive(what: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"{what} must be a positive whole number, not {value!r}")
     return value
+
+
+def grouped(who: str, channels: int, groups: int) -> int:
+    """Channels of each of `groups` groups.
+
+    Raises:
+        UsageError: the groups do not divide the channels; `who` begins the message.
+    """
+    positive(f"{who}: the number of channels", channels)
+    positive(f"{who}: groups", groups)
+    if channels % groups:
+        fits = [str(count) for count in range(1, min(channels, 2 * groups) + 1) if channels % count == 0]
+        raise UsageError(
+            f"{who}: {groups} groups do not divide {channels} channels", hint=f"choose groups from {', '.join(fits)}"
+        )
+    return channels // groups
+
+
+def fitting(who: str, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """`x` if its map [B, C, H, W] has the (H, W) that a layer was made for.
+
+    Looks at the extent of the map, which torch.fx does not know: modules that call it wrap it (`torch.fx.wrap`).
+
+    Raises:
+        UsageError: it has another one; `who` begins the message.
+    """
+    height, width = x.shape[2], x.shape[3]
+    if (height, width) != size:
+        raise UsageError(
+            f"{who}: a map of {height}x{width} meets a layer made for {size[0]}x{size[1]}",
+            hint="make the layer for this size; without a size, where the method has none",
+        )
+    return x

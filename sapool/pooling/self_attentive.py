@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sapool.errors import UsageError
-from sapool.pooling.base import PoolingLayer, positive
+from sapool.pooling.base import PoolingLayer, fitting, positive
 from sapool.pooling.registry import register
 
 MOST_TOKENS = 64
@@ -218,13 +218,9 @@ def _grid(size: tuple[int, int], patch: int, stride: int) -> tuple[int, int]:
 
 
 def _grid_of(x: torch.Tensor, size: tuple[int, int] | None, patch: int, stride: int) -> tuple[int, int]:
-    height, width = x.shape[2], x.shape[3]
-    if size is not None and (height, width) != size:
-        raise UsageError(
-            f"self_attentive pooling: a map of {height}x{width} meets a layer made for {size[0]}x{size[1]}",
-            hint="make the layer without a size, or for this one",
-        )
-    rows, columns = _grid((height, width), patch, stride)
+    if size is not None:
+        fitting("self_attentive pooling", x, size)
+    rows, columns = _grid((x.shape[2], x.shape[3]), patch, stride)
     if size is None and max(rows, columns) > MOST_PATCHES:
         raise UsageError(
             f"self_attentive pooling: {rows}x{columns} patches, but positions for {MOST_PATCHES}x{MOST_PATCHES}",

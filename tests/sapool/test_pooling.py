@@ -187,21 +187,45 @@ def test_bad_arguments_say_what_to_do(arguments, message):
 
 
 METHODS = sorted(catalog.POOLING)
+NEED_A_SIZE = ("subspace_attention",)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_a_drop_in_for_a_max_pool(name):
-    pool = pooling.create(name, channels=6, stride=2, size=(8, 12))
-    assert pool(torch.randn(2, 6, 8, 12)).shape == (2, 6, 4, 6)
-    assert pool(torch.randn(2, 6, 8, 12).to(memory_format=torch.channels_last)).shape == (2, 6, 4, 6)
+    pool = pooling.create(name, channels=8, stride=2, size=(8, 12)).eval()
+    x = torch.randn(2, 8, 8, 12)
+    y = pool(x)
+    assert y.shape == (2, 8, 4, 6)
+    torch.testing.assert_close(pool(x.to(memory_format=torch.channels_last)), y, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(pool.double()(x.double()).float(), y, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in NEED_A_SIZE])
+def test_every_other_method_works_without_a_size(name):
+    pool = pooling.create(name, channels=8, stride=2)
+    assert (pool.channels, pool.stride) == (8, 2)
+    for height, width in [(8, 12), (4, 4)]:
+        assert pool(torch.randn(2, 8, height, width)).shape == (2, 8, height // 2, width // 2)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_works_without_a_size(name):
-    pool = pooling.create(name, channels=6, stride=2)
-    assert (pool.channels, pool.stride) == (6, 2)
-    for height, width in [(8, 12), (4, 4)]:
-        assert pool(torch.randn(2, 6, height, width)).shape == (2, 6, height // 2, width // 2)
+def test_every_method_trains_and_is_kept(name):
+    pool = pooling.create(name, channels=8, stride=2, size=(8, 8))
+    x = torch.randn(3, 8, 8, 8, requires_grad=True)
+    pool(x).square().sum().backward()
+    assert torch.isfinite(x.grad).all()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in pool.parameters())
+    copy = pooling.create(name, channels=8, stride=2, size=(8, 8))
+    copy.load_state_dict(pool.state_dict())
+    torch.testing.assert_close(copy.eval()(x), pool.eval()(x), atol=0, rtol=0)
+    torch.testing.assert_close(pool(x), pool(x), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_can_be_traced(name):
+    pool = pooling.create(name, channels=8, stride=2, size=(8, 8)).eval()
+    x = torch.randn(2, 8, 8, 8)
+    torch.testing.assert_close(torch.fx.symbolic_trace(pool)(x), pool(x))
 
 
 @pytest.mark.parametrize("name", METHODS)
