@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from sapool.export import to_onnx, to_tflite
     from sapool.models import build
     from sapool.spec import ModelSpec, parse
+    from sapool.weights import LoadedWeights, load_weights
 
 __all__ = [
     "BudgetExceeded",
     "Checkpoint",
     "FileError",
     "InternalError",
+    "LoadedWeights",
     "ModelError",
     "ModelSpec",
     "SapoolError",
     "UsageError",
     "build",
     "load",
+    "load_weights",
     "memreport",
     "parse",
     "read",
@@ -51,6 +54,7 @@ _HOMES = {
     "sapool.export": ("to_onnx", "to_tflite"),
     "sapool.models": ("build",),
     "sapool.spec": ("ModelSpec", "parse"),
+    "sapool.weights": ("LoadedWeights", "load_weights"),
 }
 
 

@@ -16,6 +16,7 @@ from sapool.training.config import FitConfig
 from sapool.training.history import EpochMetrics
 from sapool.training.progress import FitProgress, Silent
 from sapool.training.quiet import quiet_lightning
+from sapool.training.start import Start
 from sapool.training.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ class FitResult:
 
 
 def fit(
-    spec: ModelSpec, dataset: DataSet, config: FitConfig | None = None, *, progress: FitProgress | None = None
+    spec: ModelSpec,
+    dataset: DataSet,
+    config: FitConfig | None = None,
+    *,
+    start: Start | None = None,
+    progress: FitProgress | None = None,
 ) -> FitResult:
     """Build the network of `spec` and train it.
 
@@ -60,11 +66,13 @@ def fit(
         spec: the network; its resolution and classes have to be those of the data.
         dataset: learns from `train`, chooses the best epoch by `val`, does not look at `test`.
         config: the recipe; the usual one if None.
+        start: weights to start from; random ones if None.
         progress: told how it goes.
 
     Raises:
         UsageError: network and data do not fit together, too few images, a training that diverges, or a missing
-            package.
+            package; weights for another network.
+        FileError: weights that cannot be read.
     """
     _require_packages()
     import torch
@@ -81,6 +89,8 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = models.build(spec)
+    if start is not None:
+        start.into(network)
     return fit_module(network, dataset, config, progress=progress)
 
 

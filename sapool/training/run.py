@@ -19,6 +19,7 @@ from sapool.training.fitting import FitResult, fit
 from sapool.training.history import to_csv
 from sapool.training.predictors.network import NetworkPredictor
 from sapool.training.progress import FitProgress
+from sapool.training.start import Start
 
 SCHEMA: Final = "sapool.train/1"
 
@@ -31,12 +32,19 @@ class Run:
     dataset: DataSet
     config: FitConfig
     split_seed: int
+    start: Start | None
     result: FitResult
     test: Evaluation
 
 
 def train(
-    spec: ModelSpec, dataset: DataSet, config: FitConfig, *, split_seed: int = 0, progress: FitProgress | None = None
+    spec: ModelSpec,
+    dataset: DataSet,
+    config: FitConfig,
+    *,
+    split_seed: int = 0,
+    start: Start | None = None,
+    progress: FitProgress | None = None,
 ) -> Run:
     """Train a network for the classes of `dataset`, and evaluate its best epoch once on the test part.
 
@@ -45,17 +53,18 @@ def train(
         dataset: at the resolution of the network.
         config: the recipe.
         split_seed: the seed by which the data was split, to be noted in the checkpoint.
+        start: weights to start from; random ones if None.
         progress: told how it goes.
 
     Raises:
-        UsageError: see `fit`.
+        UsageError, FileError: see `fit`.
     """
     spec = spec.with_settings(classes=len(dataset.classes))
-    result = fit(spec, dataset, config, progress=progress)
+    result = fit(spec, dataset, config, start=start, progress=progress)
     predictor = NetworkPredictor(
         result.model, dataset.classes, resolution=spec.resolution, channels=spec.channels, name=str(spec)
     )
-    return Run(spec, dataset, config, split_seed, result, evaluate(predictor, dataset.test, dataset.classes))
+    return Run(spec, dataset, config, split_seed, start, result, evaluate(predictor, dataset.test, dataset.classes))
 
 
 def save(run: Run, folder: Path) -> list[Path]:
@@ -80,7 +89,7 @@ def save(run: Run, folder: Path) -> list[Path]:
     ]
 
 
-_IN_HEADER: Final = ("split_seed", "data", "recipe", "input", "best_epoch", "val_accuracy", "test_accuracy")
+_IN_HEADER: Final = ("split_seed", "data", "recipe", "start", "input", "best_epoch", "val_accuracy", "test_accuracy")
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -94,6 +103,7 @@ def summary(run: Run) -> dict[str, Any]:
         "input": DESCRIPTION,
         "data": {"name": data.name, "resize": data.resize, "skipped": len(data.skipped), **parts},
         "split_seed": run.split_seed,
+        "start": None if run.start is None else {"file": run.start.path.name, "classifier": run.start.classifier},
         "recipe": {**asdict(run.config), "flip": data.flip_keeps_label},
         "best_epoch": run.result.best.epoch,
         "val_accuracy": run.result.best.val_accuracy,

@@ -32,16 +32,15 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
     except OSError as error:
         raise FileError(error.strerror or str(error), where=path) from error
     content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), content)
-    odd = next((name for name, value in content.items() if not isinstance(value, torch.Tensor)), None)
-    if odd is not None or not content:
-        what = f"{odd!r} is a {type(content[odd]).__name__}" if content else "it is empty"
-        raise FileError(f"not a state dict: {what}", where=path, hint=_HINT)
-    if all(str(name).startswith(_PARALLEL) for name in content):
-        content = {str(name).removeprefix(_PARALLEL): value for name, value in content.items()}
+    if not content:
+        raise FileError("an empty state dict", where=path, hint=_HINT)
     for name, value in content.items():
+        if not isinstance(value, torch.Tensor):
+            raise FileError(f"not a state dict: {name!r} is a {type(value).__name__}", where=path, hint=_HINT)
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise FileError(f"{name} holds values that are not finite", where=path)
-    return {str(name): value for name, value in content.items()}
+    parallel = all(str(name).startswith(_PARALLEL) for name in content)
+    return {str(name).removeprefix(_PARALLEL) if parallel else str(name): value for name, value in content.items()}
 
 
 _HINT: Final = "write one with torch.save(network.state_dict(), path), or as .safetensors"
