@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,9 +29,10 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
     import torch
 
     try:
-        content = _safetensors(path) if Path(path).suffix == ".safetensors" else _pickled(path)
+        data = Path(path).read_bytes()
     except OSError as error:
         raise FileError(error.strerror or str(error), where=path) from error
+    content = _safetensors(data, path) if Path(path).suffix == ".safetensors" else _pickled(data, path)
     content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), content)
     if not content:
         raise FileError("an empty state dict", where=path, hint=_HINT)
@@ -46,23 +48,21 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
 _HINT: Final = "write one with torch.save(network.state_dict(), path), or as .safetensors"
 
 
-def _safetensors(path: str | Path) -> dict[str, Any]:
+def _safetensors(data: bytes, path: str | Path) -> Mapping[Any, Any]:
     import safetensors
     from safetensors.torch import load
 
     try:
-        return load(Path(path).read_bytes())
+        return load(data)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise FileError(f"not a readable .safetensors file ({error})", where=path) from error
 
 
-def _pickled(path: str | Path) -> Mapping[Any, Any]:
+def _pickled(data: bytes, path: str | Path) -> Mapping[Any, Any]:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes make the unpickler raise whatever they lead it to
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         if found:
