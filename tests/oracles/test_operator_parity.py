@@ -67,7 +67,11 @@ def strided_depthwise(b, x):
     return b.conv(y, weight, None, stride=(2, 2), padding="SAME", groups=6)
 
 
-NETS = (windows_by_division, attention, activations, pools, resized, strided_depthwise)
+def reflected(b, x):
+    return conv(b, b.reflect(conv(b, x, 4), 1, 2), 4, seed=1)
+
+
+NETS = (windows_by_division, attention, activations, pools, resized, strided_depthwise, reflected)
 
 
 @pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)
