@@ -104,6 +104,11 @@ def _max_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(nchw, kernel, stride).permute(0, 2, 3, 1)
 
 
+def _mirror_pad(op: Operator, x: torch.Tensor, paddings: torch.Tensor) -> torch.Tensor:
+    (top, bottom), (left, right) = paddings.tolist()[1:3]
+    return F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom), mode="reflect").permute(0, 2, 3, 1)
+
+
 def _reshape(op: Operator, x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
     return x.reshape(x.shape[0], *(int(n) for n in shape[1:]))
 
@@ -114,11 +119,6 @@ def _batch_matmul(op: Operator, a: torch.Tensor, b: torch.Tensor) -> torch.Tenso
 
 def _resize(op: Operator, x: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x.permute(0, 3, 1, 2), [int(n) for n in size], mode="nearest").permute(0, 2, 3, 1)
-
-
-def _mirror_pad(op: Operator, x: torch.Tensor, paddings: torch.Tensor) -> torch.Tensor:
-    (top, bottom), (left, right) = paddings.tolist()[1:3]
-    return F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom), mode="reflect").permute(0, 2, 3, 1)
 
 
 _OPERATORS: Final[Mapping[str, Callable[..., Any]]] = {
