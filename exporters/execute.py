@@ -104,6 +104,11 @@ def _max_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(nchw, kernel, stride).permute(0, 2, 3, 1)
 
 
+def _mirror_pad(op: Operator, x: torch.Tensor, paddings: torch.Tensor) -> torch.Tensor:
+    (top, bottom), (left, right) = paddings.tolist()[1:3]
+    return F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom), mode="reflect").permute(0, 2, 3, 1)
+
+
 def _reshape(op: Operator, x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
     return x.reshape(x.shape[0], *(int(n) for n in shape[1:]))
 
@@ -127,6 +132,7 @@ _OPERATORS: Final[Mapping[str, Callable[..., Any]]] = {
     "HARD_SWISH": lambda op, x: F.hardswish(x),
     "LOGISTIC": lambda op, x: torch.sigmoid(x),
     "MAX_POOL_2D": _max_pool,
+    "MIRROR_PAD": _mirror_pad,
     "MUL": lambda op, a, b: a * b,
     "RELU": lambda op, x: F.relu(x),
     "RELU6": lambda op, x: F.relu6(x),

@@ -248,3 +248,16 @@ class Builder:
         if len(x.shape) != 4 or (x.flat and x.shape[1:3] != (1, 1)):
             raise self.refuse(f"needs a map [1, C, H, W], got {list(x.torch_shape)}")
         return x
+
+    def reflect(self, x: Value, front: int, back: int) -> Value:
+        """`front` pixels more above and to the left, `back` more below and to the right, mirrored at the border pixel.
+
+        MIRROR_PAD writes a copy of the map into the arena.
+        """
+        _, h, w, c = self._map(x).shape
+        pad = (front, back)
+        if max(pad) >= min(h, w):
+            raise self.refuse(f"{max(pad)} pixels of a map of {h}x{w} cannot be reflected", "use a smaller filter")
+        paddings = self.constant(np.asarray(((0, 0), pad, pad, (0, 0))), "paddings", "int32")
+        shape = (1, h + front + back, w + front + back, c)
+        return self.add_operator("MIRROR_PAD", (x.name, paddings), shape, {"mode": 0})

@@ -12,6 +12,7 @@ UNIT = Quantization((1 / 256,), (-128,))
 """What TFLM demands of int8 SOFTMAX and LOGISTIC (kernels/softmax_common.cc, kernels/logistic_common.cc)."""
 
 _SMALLEST_SCALE = 2.0**-40
+_SMALLEST_ACTIVATION_SCALE = 2.0**-24  # LiteRT aborts on a SOFTMAX whose input scale is below 2^-26
 _LARGEST_BIAS = 2**30
 
 
@@ -21,7 +22,7 @@ def asymmetric(span: Range, scale: float | None = None) -> Quantization:
     A `scale` that is given must be at least as coarse as the range asks for.
     """
     if scale is None:
-        scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_SCALE)))
+        scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_ACTIVATION_SCALE)))
     zero_point = int(np.clip(round(-128 - span.low / scale), -128, 127))
     return Quantization((scale,), (zero_point,))
 
