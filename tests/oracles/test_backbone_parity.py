@@ -33,12 +33,15 @@ SAMPLE = [
 FURTHER = [
     "mobilenet_v1-max-12222:padding=symmetric", "mobilenet_v2-strided-1222121:padding=symmetric",
     "mobilenet_v1-average-12221:prepool=4", "resnet18-strided-1221:prepool=4", "resnet50-max-1211:prepool=6",
-    "resnet18-max/average/strided/self_attentive-2222:placement=after",
+    "resnet18-max/average/strided/self_attentive-2222:placement=after", "resnet18-strided-1222:padding=symmetric",
+    "resnet50-average-1222:padding=symmetric", "resnet18-max-1222:replace=2+4:ulsam",
+    "mobilenet_v2-max-1221121:replace=3+8:ulsam/12+15:subspace_attention:groups=1",
+    "mobilenet_v1-strided-12222:replace=3:ulsam/9+13:subspace_attention:reduction=8",
 ]  # fmt: skip
 # A ReLU is part of a convolution or of an addition, never an operator.
 ALLOWED = {
     "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MUL", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", "BATCH_MATMUL", "SOFTMAX",
-    "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR",
+    "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE", "CONCATENATION",
 }  # fmt: skip
 
 
