@@ -26,9 +26,8 @@ from firmware_sim.memory.head import HeadBuffer, head_buffers
 from firmware_sim.memory.offline import OfflinePlan, offline_plan
 from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import COMPRESSION_METADATA, Model
-from firmware_sim.planners import get, peak_bytes
+from firmware_sim.planners import BufferRequest, get, peak_bytes
 from firmware_sim.planners.bounds import lower_bound_bytes
-from firmware_sim.planners.verify import violations
 from firmware_sim.profiles import Profile
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def _arena(
     minimum_bytes, doubt = _minimum(model, profile, finished, total_bytes, len(buffers))
     if unmodelled or doubt:
         inexact["minimum_bytes"] = inexact.get("total_bytes") or doubt
-    if plan.offsets and violations(requests, offsets):
+    if plan.offsets and _overlaps(requests, offsets):
         inexact["lower_bound_bytes"] = "the model's own plan lets buffers that are in use overlap"
     return ArenaUse(
         total_bytes=total_bytes,
@@ -112,6 +111,12 @@ def _arena(
         unmodelled=unmodelled,
         tail=tuple(TailPart(name, count) for name, count in finished.parts.items()),
     )
+
+
+def _overlaps(requests: Sequence[BufferRequest], offsets: Sequence[int]) -> bool:
+    from firmware_sim.planners.verify import violations
+
+    return bool(violations(requests, offsets))
 
 
 def _unmodelled(model: Model, profile: Profile, finished: Tail) -> tuple[str, ...]:

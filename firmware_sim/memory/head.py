@@ -6,8 +6,7 @@ Source: tensorflow/lite/micro/micro_allocation_info.cc:103-334, micro_allocator.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from firmware_sim.errors import ModelError
 from firmware_sim.lifetimes import UNSET, Lifetime, Lifetimes
@@ -21,8 +20,7 @@ from firmware_sim.planners import BufferRequest
 _MAX_BUFFERS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class HeadBuffer:
+class HeadBuffer(NamedTuple):
     """A buffer of the head before it is placed."""
 
     name: str

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from firmware_sim.errors import ModelError
 from firmware_sim.memory import sizes
@@ -26,8 +27,7 @@ _ADDRESSES = 2**32  # of a 32-bit processor
 _MAX_SCRATCH_PER_OPERATOR = 12  # micro_allocator.cc:54, 710-716
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
+class Scratch(NamedTuple):
     """A scratch buffer that an operator asked for."""
 
     subgraph: int
