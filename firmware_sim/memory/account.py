@@ -37,14 +37,14 @@ _PLANNER: Final = "greedy"
 _MAX_LIVE: Final = 100_000  # pairs of a layer and a live buffer; a network of a microcontroller has some hundreds
 
 
-def account(model: Model, profile: Profile, target: Target | None) -> MemoryReport:
-    """See `firmware_sim.accounting.memreport`."""
+def account(model: Model, profile: Profile, target: Target | None, *, doubts: tuple[str, ...] = ()) -> MemoryReport:
+    """See `firmware_sim.accounting.memreport`; `doubts` are further reasons why the figures are not exact."""
     plan = offline_plan(model)
     finished = tail(model, profile, plan)
     times = lifetimes(model)
     buffers = head_buffers(model.subgraphs, finished.tensors, finished.scratch, times, plan)
     offsets = get(_PLANNER)([buffer.request for buffer in buffers])
-    arena = _arena(model, profile, finished, buffers, offsets, plan)
+    arena = _arena(model, profile, finished, buffers, offsets, plan, doubts)
     return MemoryReport(
         model=ModelInfo(
             model.path,
@@ -85,11 +85,12 @@ def _arena(
     buffers: Sequence[HeadBuffer],
     offsets: Sequence[int],
     plan: OfflinePlan,
+    doubts: tuple[str, ...],
 ) -> ArenaUse:
     requests = [buffer.request for buffer in buffers]
     head_bytes = peak_bytes(requests, offsets)
     total_bytes = head_bytes + finished.used_bytes
-    unmodelled = _unmodelled(model, profile, finished)
+    unmodelled = (*_unmodelled(model, profile, finished), *doubts)
     inexact: dict[str, str] = {}
     if unmodelled:
         reason = "; ".join(unmodelled)

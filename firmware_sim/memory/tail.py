@@ -17,7 +17,6 @@ from firmware_sim.memory import sizes
 from firmware_sim.memory.elements import ALIGNMENT_BYTES, round_up, tensor_bytes
 from firmware_sim.memory.kernels import Node, custom_init, prepare
 from firmware_sim.memory.kernels.resources import variable_key
-from firmware_sim.memory.kernels.types import untaken_type
 from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.startup import Startup
 from firmware_sim.model import Model, Operator, Tensor
@@ -198,11 +197,6 @@ class _Simulation:
             node.doubts.append("TensorFlow Lite Micro is not known to have this operator; its memory is left out")
             return False
         else:
-            untaken = untaken_type(node)
-            if untaken:
-                node.doubts.append(
-                    f"TensorFlow Lite Micro is not known to take {untaken} here, and may refuse the model"
-                )
             size = sizes.opdata(self.profile, operator.op)
             if size is not None:
                 self.allocate(size.bytes, size.align_bytes)
