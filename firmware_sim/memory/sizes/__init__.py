@@ -34,7 +34,12 @@ def _pick(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
 
 def core(profile: Profile, name: str) -> Size:
     """A structure of the interpreter or the allocator; `name` as in TFLM's sources."""
-    return Size(*_pick(_table("core")["sizes"][name], profile.columns))
+    return _core(profile.columns, name)
+
+
+@cache
+def _core(columns: tuple[str, ...], name: str) -> Size:
+    return Size(*_pick(_table("core")["sizes"][name], columns))
 
 
 def builtin_data(profile: Profile, op: str) -> Size | None:
