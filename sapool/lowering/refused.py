@@ -13,8 +13,8 @@ from sapool.pooling.rnnpool import RnnPooling
 @register(RnnPooling)
 def rnnpool(module: RnnPooling, builder: Builder, x: Value) -> NoReturn:
     raise builder.refuse(
-        "rnnpool pooling cannot be exported to integer TFLite: its recurrent cells would be some 20 operators for each "
-        "pixel of a patch's edge",
+        "rnnpool pooling cannot be exported to integer TFLite: TFLM has no operator for its recurrent cells, and each of "
+        "their steps would be several operators",
         "export to ONNX, or train with another method",
     )
 
