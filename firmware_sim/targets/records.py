@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, cast
@@ -21,6 +22,7 @@ _REGION_KEYS: Final = (
 )  # fmt: skip
 _KINDS: Final = ("sram", "tcm", "flash")
 _ADDRESSES: Final = 2**32
+_ADDRESS: Final = re.compile("(0[xX])?[0-9a-fA-F]{1,8}")
 
 
 @dataclass(frozen=True)
@@ -208,13 +210,10 @@ class _Table:
 
     def address(self, key: str) -> int | None:
         value = self._value.get(key)
-        if isinstance(value, str):
-            try:
-                value = int(value, 16)
-            except ValueError:
-                self.fail(f"{_short(value)} is no address", key, hint='write "0x20000000"')
+        if isinstance(value, str) and _ADDRESS.fullmatch(value):
+            return int(value, 16)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _ADDRESSES):
-            self.fail(f"{_short(value)} is no 32-bit address", key, hint='write "0x20000000"')
+            self.fail(f"{_short(value)} is no address", key, hint='write up to 32 bits, as "0x20000000"')
         return value
 
     def size(self, key: str) -> int:
