@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware_sim.accounting import RegionFit, TargetFit
+from firmware_sim.records import Record
 from firmware_sim.targets.target import Region, Target, block_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reserve(Record):
     """Memory that the application needs beside the model.
 
     The defaults are assumptions for a bare-metal program and no measurement: 16 KiB of RAM for stack, heap, globals and

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, NoReturn, cast
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, NoReturn, cast
 
 from firmware_sim import profiles, sizes
 from firmware_sim.errors import UsageError
@@ -25,8 +25,7 @@ _ADDRESSES: Final = 2**32
 _ADDRESS: Final = re.compile("(0[xX])?[0-9a-fA-F]{1,8}")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The file that a record comes from; its text gives messages their line."""
 
     file: str = ""

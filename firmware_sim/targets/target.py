@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from firmware_sim.records import Record
+
 Kind = Literal["sram", "tcm", "flash"]
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Region(Record):
     """One range of a target's address space.
 
     Attributes:
@@ -41,8 +43,8 @@ class Region:
         return self.base + self.size_bytes == other.base or other.base + other.size_bytes == self.base
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Target(Record):
     """A board. `profile` is the id of the TFLM build to account for; `notes` are limits that a reader should know.
 
     Attributes:
