@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -122,7 +122,7 @@ def _details(target: Target) -> list[str]:
         f"{target.id}: {target.name}",
         f"  chip     {', '.join(filter(None, (target.chip, target.vendor))) or '-'}",
         f"  core     {target.core}, {_mhz(target)} MHz{''.join(', ' + name for name in features)}",
-        *(f"           {source}" for text in target.sources.values() for source in text.split("; ")),
+        *(f"           {source}" for source in _each_once(target.sources.values())),
         f"  profile  {target.profile}",
     ]
     if target.checked:
@@ -136,6 +136,10 @@ def _details(target: Target) -> list[str]:
     lines += [f"  note     {note}" for note in target.notes]
     lines += [f"  look up  {reference} (not opened)" for reference in target.references]
     return lines
+
+
+def _each_once(sources: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(source for text in sources for source in text.split("; ") if source))
 
 
 def _mhz(target: Target) -> str:
