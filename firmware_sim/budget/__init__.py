@@ -8,7 +8,7 @@ render(outcome, "sarif")             what that found, in one of the `formats`
 
 from firmware_sim.budget.baseline import Baseline
 from firmware_sim.budget.budget import Budget, Increase, Place
-from firmware_sim.budget.configuration import Configuration, find, load
+from firmware_sim.budget.configuration import Configuration, find, load, state
 from firmware_sim.budget.evaluation import Outcome, Unreadable, evaluate, updated
 from firmware_sim.budget.formats import formats, render
 from firmware_sim.budget.schema import check_schema, configuration_schema
@@ -33,5 +33,6 @@ __all__ = [
     "formats",
     "load",
     "render",
+    "state",
     "updated",
 ]

@@ -66,8 +66,8 @@ def advise(verdict: Verdict) -> Advice:
         return Advice()
     failed = [limit for limit in verdict.limits if limit.status is Status.FAIL]
     remedies = [
-        *_for_arena(verdict.report, _excess(failed, is_flash=False)),
-        *_for_flash(verdict.report, _excess(failed, is_flash=True)),
+        *_for_arena(verdict.report, _arena_excess(verdict.report, failed)),
+        *_for_flash(verdict.report, _flash_excess(verdict.report, failed)),
     ]
     return Advice(_movers(verdict, failed), tuple(remedies))
 
@@ -76,7 +76,7 @@ def _movers(verdict: Verdict, failed: list[Limit]) -> tuple[Mover, ...]:
     if verdict.before is None:
         return ()
     difference = compare(verdict.before, from_report(verdict.report))
-    only_flash = all(limit.kind in ("flash", "flash-increase") for limit in failed)
+    only_flash = all(limit.kind in ("flash", "flash-increase") or _is_flash(verdict.report, limit) for limit in failed)
     for figure in reversed(_FIGURES) if only_flash else _FIGURES:
         changes = difference.movers(figure, MOVERS)
         if changes:
@@ -84,12 +84,40 @@ def _movers(verdict: Verdict, failed: list[Limit]) -> tuple[Mover, ...]:
     return ()
 
 
-def _excess(failed: list[Limit], *, is_flash: bool) -> int:
-    """The most by which a size is too large, 0 if none is."""
-    kinds = ("flash", "flash-increase") if is_flash else ("arena", "arena-increase", "board", "region")
-    return max(
-        (-limit.margin_bytes for limit in failed if limit.kind in kinds and limit.margin_bytes is not None), default=0
-    )
+def _arena_excess(report: MemoryReport, failed: list[Limit]) -> int:
+    """The most by which the arena is too large, 0 if it is not."""
+    most = 0
+    for limit in failed:
+        if limit.margin_bytes is None or limit.kind not in ("arena", "arena-increase", "board", "region"):
+            continue
+        if limit.kind != "region":
+            most = max(most, -limit.margin_bytes)
+        elif not _is_flash(report, limit):
+            most = max(most, _behind(report, limit) - limit.margin_bytes)
+    return most
+
+
+def _flash_excess(report: MemoryReport, failed: list[Limit]) -> int:
+    """The most by which the model file is too large, 0 if it is not."""
+    sizes = [limit for limit in failed if limit.kind in ("flash", "flash-increase") or _is_flash(report, limit)]
+    return max((-limit.margin_bytes for limit in sizes if limit.margin_bytes is not None), default=0)
+
+
+def _region(limit: Limit) -> str:
+    return limit.what.removeprefix("region ")
+
+
+def _is_flash(report: MemoryReport, limit: Limit) -> bool:
+    rows = () if report.target is None or limit.kind != "region" else report.target.regions
+    return any(row.name == _region(limit) and row.kind == "flash" for row in rows)
+
+
+def _behind(report: MemoryReport, limit: Limit) -> int:
+    """What the arena takes of the regions behind that of a limit: they empty first when it shrinks."""
+    rows = () if report.target is None else report.target.regions
+    used = [(row.name, row.used_bytes) for row in rows if row.kind != "flash"]
+    place = next((number for number, (name, _) in enumerate(used) if name == _region(limit)), len(used))
+    return sum(size for _, size in used[place + 1 :])
 
 
 def _for_arena(report: MemoryReport, excess: int) -> Iterator[Remedy]:

@@ -6,7 +6,7 @@ import difflib
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,6 +89,16 @@ def load(path: str | Path) -> Configuration:
             raise UsageError("a second budget of that name", where=reader.where(budget.name, "name"))
         budgets[budget.name] = budget
     return Configuration(path, tuple(budgets.values()), path.parent / _baseline(content, path))
+
+
+def state(keys: Mapping[str, Any], folder: Path) -> Budget:
+    """A budget that no file states, from the keys of a `[[budget]]` table; its model is relative to `folder`.
+
+    Raises:
+        UsageError: an unknown key (with the nearest known one), or a value that makes no sense.
+    """
+    budget = _Reader(folder, {}, 1).read(keys, configuration_keys()[1])
+    return replace(budget, folder=folder, place=None)
 
 
 @dataclass(frozen=True, slots=True)

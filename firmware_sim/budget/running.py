@@ -12,7 +12,7 @@ from firmware_sim.errors import UsageError
 from firmware_sim.model import Model
 from firmware_sim.profiles import Profile
 
-_WHAT: Final = "TFLM takes it"
+_WHAT: Final = "runs in TFLM"
 _MOST_NAMED: Final = 3
 
 Judge = Callable[[], str | None]

@@ -134,9 +134,9 @@ def _board(budget: Budget, report: MemoryReport) -> Iterator[Limit]:
         region = used.get(name)
         taken = 0 if region is None else region.used_bytes
         if region is None or region.kind == "flash":
-            yield _limit(budget, "region", name, taken, most)
+            yield _limit(budget, "region", f"region {name}", taken, most)
         else:
-            yield _arena_limit(budget, report, "region", name, taken, most)
+            yield _arena_limit(budget, report, "region", f"region {name}", taken, most)
 
 
 def _growth(budget: Budget, report: MemoryReport, before: Measured | None, accept: bool) -> Iterator[Limit]:

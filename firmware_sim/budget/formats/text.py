@@ -61,7 +61,7 @@ def _items(texts: list[str], width: int) -> list[str]:
 
 
 def _limit_lines(limit: Limit, style: Style) -> list[str]:
-    text = f"{limit.what:<12} {limit_figures(limit)}"
+    text = f"{limit.what:<13} {limit_figures(limit)}"
     if limit.note and limit.used_bytes is not None:
         text += f"; {limit.status.value.lower()}: {printable(limit.note)}"
     return textwrap.wrap(text, style.width, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}    ")

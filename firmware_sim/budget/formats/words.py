@@ -68,7 +68,8 @@ def limit_figures(limit: Limit) -> str:
     left = f"{margin:,} bytes left" if margin >= 0 else f"{-margin:,} bytes too much"
     percent = "" if limit.margin_percent is None else f", {limit.margin_percent:+.1f} %"
     kib = f"{limit.used_bytes / 1024:,.1f} of {limit.limit_bytes / 1024:,.1f} KiB"
-    return f"{limit.used_bytes:,} of {limit.limit_bytes:,} bytes ({kib}): {left}{percent}"
+    sign = "+" if limit.kind.endswith("increase") else ""
+    return f"{limit.used_bytes:{sign},} of {limit.limit_bytes:{sign},} bytes ({kib}): {left}{percent}"
 
 
 def mover_text(mover: Mover) -> str:
