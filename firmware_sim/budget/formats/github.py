@@ -81,7 +81,7 @@ def _annotation(command: str, results: list[Verdict | Unreadable], root: Path) -
     properties = {"title": f"Size budget {printable(budget.name)}: {word(worst[0])}"}
     place = location(budget, root)
     if place is not None:
-        properties = {"file": place.path, "line": str(place.line), **properties}
+        properties = {"file": printable(place.path), "line": str(place.line), **properties}
     stated = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     message = "\n".join(lines)
     return f"::{command} {stated}::{_data(message)}"
