@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from firmware_sim import sizes
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -26,7 +28,7 @@ class Increase:
         """The growth in bytes that a figure of `before_bytes` may have."""
         if self.size_bytes is not None:
             return self.size_bytes
-        return int(before_bytes * (self.percent or 0) / 100)
+        return sizes.share_bytes(before_bytes, self.percent or 0) // 100
 
 
 @dataclass(frozen=True, slots=True)

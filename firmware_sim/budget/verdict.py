@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+from firmware_sim import sizes
 from firmware_sim.accounting import MemoryReport
 from firmware_sim.budget.budget import Budget, Increase
 from firmware_sim.memory.elements import round_up
@@ -222,7 +223,7 @@ def _arena_limit(budget: Budget, report: MemoryReport, kind: Kind, what: str, us
 def _limit(budget: Budget, kind: Kind, what: str, used: int, limit: int, doubt: str = "") -> Limit:
     if used > limit:
         return Limit(kind, what, Status.FAIL, used, limit, doubt)
-    if used > budget.warn_at * limit:
+    if used > sizes.share_bytes(limit, budget.warn_at):
         near = f"above {100 * budget.warn_at:g} % of the limit"
         return Limit(kind, what, Status.WARN, used, limit, f"{near}; {doubt}" if doubt else near)
     return Limit(kind, what, Status.WARN if doubt else Status.PASS, used, limit, doubt)
