@@ -80,6 +80,10 @@ def _is_explained(result: Verdict | Unreadable) -> bool:
 def _details(result: Verdict | Unreadable) -> str:
     lines = str(result.error).splitlines() if isinstance(result, Unreadable) else explanation_lines(result, Style())
     # In a code block a name could end the block; in <pre> it is text.
-    content = "\n".join(escape(printable(line), quote=False) for line in lines)
-    title = f"{word(result)} {plain(result.budget.name)}: {plain(path_of(result))}"
+    content = "\n".join(map(_html, lines))
+    title = _html(f"{word(result)} {result.budget.name}: {path_of(result)}").replace("@", "&#64;")
     return f"<details>\n<summary>{title}</summary>\n\n<pre>\n{content}\n</pre>\n\n</details>"
+
+
+def _html(text: str) -> str:
+    return escape(printable(text), quote=False)
