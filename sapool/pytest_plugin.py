@@ -63,7 +63,7 @@ class SizeBudget:
             UsageError: the configuration makes no sense, or has no budget of that name.
             FileError: the baseline cannot be read.
         """
-        from firmware_sim.budget import baseline, evaluate, find, load
+        from firmware_sim.budget import Baseline, baseline, evaluate, find, load
         from sapool.errors import UsageError
 
         stated = load(find(self._folder) if config is None else self._folder / config)
@@ -71,8 +71,12 @@ class SizeBudget:
         for name in names:
             if name not in known:
                 raise UsageError(f"no budget '{name}'", where=stated.path, hint=f"budgets: {', '.join(known)}")
-        chosen = [known[name] for name in names] if names else stated.budgets
-        return self._judged(evaluate(chosen, baseline.load(stated.baseline)))
+        before = baseline.load(stated.baseline)
+        if not names:
+            return self._judged(evaluate(stated.budgets, before))
+        # What the baseline has of the other budgets is not out of date.
+        entries = {key: before.entries[key] for key in before.entries if key.budget in names}
+        return self._judged(evaluate([known[name] for name in names], Baseline(before.path, entries, before.exists)))
 
     def _judged(self, outcome: Outcome) -> Outcome:
         from firmware_sim.budget import render

@@ -127,7 +127,7 @@ def _for_arena(report: MemoryReport, excess: int) -> Iterator[Remedy]:
         return
     used = round_up(arena.total_bytes)
     needed = needed_bytes(arena.total_bytes, arena.minimum_bytes)
-    if needed > used:
+    if needed > used and "minimum_bytes" not in arena.inexact:
         yield Remedy(
             "start-up",
             needed - used,

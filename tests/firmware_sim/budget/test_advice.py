@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -82,6 +83,24 @@ def test_what_start_up_takes_is_not_promised_to_other_remedies():
     assert list(found) == ["start-up"]
     assert found["start-up"].saves_bytes == needed - used
     assert set(remedies(report, arena_bytes=used - 16)) == {"start-up", "prune"}
+
+
+@pytest.mark.parametrize("changes", [{"exact": False}, {"inexact": {"lower_bound_bytes": "a plan of its own"}}])
+def test_nothing_is_promised_of_figures_that_are_not_exact(changes):
+    report = report_of(chain([4, 100, 100, 4]))
+    assert "prune" in remedies(report, arena_bytes=8000)
+    arena = dataclasses.replace(report.arena, **changes)
+    assert remedies(dataclasses.replace(report, arena=arena), arena_bytes=8000) == {}
+
+
+def test_of_an_upper_bound_only_what_is_certain_is_promised():
+    report = report_of(chain([4, 100, 100, 4]))
+    bound = report.arena.minimum_bytes + 320
+    arena = dataclasses.replace(report.arena, minimum_bytes=bound, inexact={"minimum_bytes": "at most"})
+    bounded = dataclasses.replace(report, arena=arena)
+    assert remedies(bounded, arena_bytes=bound - 16) == {}
+    limit = report.arena.minimum_bytes - 160
+    assert remedies(bounded, arena_bytes=limit) == remedies(report, arena_bytes=limit)
 
 
 def test_a_tail_that_is_too_large_needs_fewer_operators():
