@@ -143,9 +143,7 @@ def _increase(value: object, name: str) -> Increase:
         return Increase(size_bytes=sizes.parse(value))
     except UsageError as error:
         hint = 'write bytes, or "2 KiB", or "5 %"'
-        raise KeyProblem(
-            f"'{name}': {value!r} is neither a size nor a percentage", "max-increase", hint=hint
-        ) from error
+        raise KeyProblem(f"'{name}': {error.message}", "max-increase", hint=hint) from error
 
 
 def _names(value: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

@@ -22,7 +22,7 @@ def render(outcome: Outcome, context: FormatContext) -> str:
     style = context.style
     lines = [line for result in outcome.results for line in result_lines(result, style)]
     for note in outcome.notes:
-        lines += textwrap.wrap(f"note: {printable(note)}", style.width, subsequent_indent=_INDENT)
+        lines += _wrapped(f"note: {printable(note)}", style.width, indent=_INDENT)
     return "\n".join([*lines, "", summary(outcome)])
 
 
@@ -57,11 +57,16 @@ def explanation_lines(verdict: Verdict, style: Style) -> list[str]:
 
 
 def _items(texts: list[str], width: int) -> list[str]:
-    return [line for text in texts for line in textwrap.wrap(f"  - {text}", width, subsequent_indent="    ")]
+    return [line for text in texts for line in _wrapped(f"  - {text}", width, indent="    ")]
 
 
 def _limit_lines(limit: Limit, style: Style) -> list[str]:
     text = f"{limit.what:<13} {limit_figures(limit)}"
     if limit.note and limit.used_bytes is not None:
         text += f"; {limit.status.value.lower()}: {printable(limit.note)}"
-    return textwrap.wrap(text, style.width, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}    ")
+    return _wrapped(f"{_INDENT}{text}", style.width, indent=f"{_INDENT}    ")
+
+
+def _wrapped(text: str, width: int, *, indent: str) -> list[str]:
+    # Options such as --update-baseline stay whole, for they are to be copied.
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
