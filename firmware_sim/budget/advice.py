@@ -14,6 +14,7 @@ from typing import Final, Literal
 from firmware_sim.accounting import LayerUse, LiveBuffer, MemoryReport
 from firmware_sim.budget.verdict import Limit, Status, Verdict, needed_bytes
 from firmware_sim.memory.elements import round_up
+from firmware_sim.records import Record
 from firmware_sim.report.diff import LayerChange, compare, from_report
 from firmware_sim.report.labels import position, shorten
 
@@ -23,8 +24,8 @@ _MOST_NAMED: Final = 3
 _FIGURES: Final = ("live_bytes", "persistent_bytes", "weight_bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class Mover:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Mover(Record):
     """A layer that changed against the baseline: by how much, and in which of its figures."""
 
     change: LayerChange
@@ -36,8 +37,8 @@ class Mover:
         return self.change.change(self.figure)
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Remedy(Record):
     """Something that would help.
 
     Attributes:
@@ -52,8 +53,8 @@ class Remedy:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Advice(Record):
     """See the classes of its parts; both empty for a verdict that is no FAIL."""
 
     movers: tuple[Mover, ...] = ()

@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from firmware_sim.budget.schema import BASELINE_ID
 from firmware_sim.errors import FileError
+from firmware_sim.records import Record
 from firmware_sim.report.diff import Measured, from_dict
 
 _LARGEST_BYTES: Final = 256 * 1024**2
@@ -23,8 +24,7 @@ _COLUMNS: Final = (
 _ARENA: Final = ("total_bytes", "head_bytes", "tail_bytes", "minimum_bytes", "lower_bound_bytes")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
+class Key(NamedTuple):
     """Which figures: those of one model under one budget and profile. `model` is relative to the configuration."""
 
     budget: str
@@ -32,8 +32,8 @@ class Key:
     profile: str
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Baseline(Record):
     """What a baseline file holds, and where it is; no entries if there is no such file."""
 
     path: Path

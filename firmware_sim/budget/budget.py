@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_sim import sizes
+from firmware_sim.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Place(Record):
     """Where a budget is stated: a file and a line of it, counted from 1."""
 
     path: Path
     line: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Increase:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Increase(Record):
     """How much a figure may grow against the baseline: so many bytes, or a share of what it was in percent."""
 
     size_bytes: int | None = None
@@ -31,8 +32,8 @@ class Increase:
         return sizes.share_bytes(before_bytes, self.percent or 0) // 100
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Budget(Record):
     """Limits on the models that a pattern names.
 
     Attributes:

@@ -15,6 +15,7 @@ from firmware_sim.budget.lines import budget_lines
 from firmware_sim.budget.parsing import KeyProblem, parse
 from firmware_sim.budget.schema import configuration_keys
 from firmware_sim.errors import UsageError
+from firmware_sim.records import Record
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,8 +26,8 @@ DEFAULT_BASELINE: Final = "sapool-baseline.json"
 _EXAMPLE = '[[budget]] with name, model, target and arena, for example arena = "96 KiB"'
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Configuration(Record):
     """What a configuration file states.
 
     Attributes:
@@ -101,8 +102,8 @@ def state(keys: Mapping[str, Any], folder: Path) -> Budget:
     return replace(budget, folder=folder, place=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Reader(Record):
     """Reads one `[[budget]]` and says where in the file it goes wrong. `lines` is what `budget_lines` found of it."""
 
     path: Path

@@ -15,12 +15,13 @@ from firmware_sim.budget.running import running
 from firmware_sim.budget.verdict import Verdict, check
 from firmware_sim.errors import BudgetExceeded, FileError, UsageError
 from firmware_sim.model import Model, read
+from firmware_sim.records import Record
 from firmware_sim.report.diff import Measured, from_report
 from firmware_sim.targets import resolve
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Unreadable(Record):
     """A model that could not be measured, and why. `profile` is what it was to be measured for."""
 
     budget: Budget
@@ -29,8 +30,8 @@ class Unreadable:
     profile: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Outcome(Record):
     """What a check found, in the order of the budgets.
 
     Attributes:

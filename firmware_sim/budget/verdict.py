@@ -11,6 +11,7 @@ from firmware_sim import sizes
 from firmware_sim.accounting import MemoryReport
 from firmware_sim.budget.budget import Budget, Increase
 from firmware_sim.memory.elements import round_up
+from firmware_sim.records import Record
 from firmware_sim.report.diff import Measured
 
 Kind = Literal["arena", "flash", "board", "region", "arena-increase", "flash-increase", "operators", "runs", "exact"]
@@ -24,8 +25,8 @@ class Status(Enum):
     FAIL = "FAIL"
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Limit(Record):
     """One thing that a budget asks for.
 
     Attributes:
@@ -57,8 +58,8 @@ class Limit:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Verdict(Record):
     """What a budget says of one model; `before` are the model's figures in the baseline, None if they are not there."""
 
     budget: Budget

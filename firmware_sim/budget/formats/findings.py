@@ -10,6 +10,7 @@ from typing import Final
 from firmware_sim.budget.evaluation import Outcome, Unreadable, key_of
 from firmware_sim.budget.formats.words import Grade, error_text, limit_grade, limit_text, path_of
 from firmware_sim.budget.verdict import Limit, Verdict
+from firmware_sim.records import Record
 from firmware_sim.report.labels import printable
 
 RULES: Final = {
@@ -27,8 +28,8 @@ RULES: Final = {
 """What may be found, by the kind of limit, in one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Finding(Record):
     """One finding. `fingerprint` stays the same while budget, model, profile and rule do, whatever the figures are."""
 
     result: Verdict | Unreadable

@@ -9,13 +9,14 @@ from typing import Final
 
 from firmware_sim.budget.evaluation import Outcome
 from firmware_sim.errors import UsageError
+from firmware_sim.records import Record
 from firmware_sim.report import Style
 
 _FORMATS: Final = ("text", "json", "markdown", "github", "gitlab", "junit", "sarif")
 
 
-@dataclass(frozen=True, slots=True)
-class FormatContext:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FormatContext(Record):
     """What a format knows besides the outcome.
 
     Attributes:

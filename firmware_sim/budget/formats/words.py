@@ -12,6 +12,7 @@ from firmware_sim.budget.advice import Mover, Remedy
 from firmware_sim.budget.budget import Budget
 from firmware_sim.budget.evaluation import Outcome, Unreadable
 from firmware_sim.budget.verdict import Limit, Status, Verdict
+from firmware_sim.records import Record
 from firmware_sim.report.diff.words import position, signed
 from firmware_sim.report.labels import printable, shorten
 
@@ -94,8 +95,8 @@ def summary(outcome: Outcome) -> str:
     return f"{len(outcome.results)} checked: {', '.join(parts) or 'nothing'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Location(Record):
     """A line of a file; the path is relative to the repository and has forward slashes."""
 
     path: str
