@@ -155,13 +155,13 @@ def test_operators_that_are_not_allowed_fail_and_are_named():
 
 def test_regions_of_a_board_have_limits_of_their_own():
     """The arena fills the 112 KiB of the STM32F446's SRAM1 first (RM0390, section 2.2); the model is in flash."""
-    report = memreport(read(CONTENT, name="m"), target="stm32f446re")
+    report = memreport(read(CONTENT, name="m"), target="stm32f407vg")
     needed = report.arena.minimum_bytes
     for regions, statuses in (
         ({"sram1": needed, "sram2": 0, "flash": FILE}, [Status.PASS] * 3),
         ({"sram1": needed - 1, "flash": FILE - 1}, [Status.FAIL] * 2),
     ):
-        board, *found = check(Budget("b", "m", target="stm32f446re", regions=regions), report).limits
+        board, *found = check(Budget("b", "m", target="stm32f407vg", regions=regions), report).limits
         assert board.status is Status.PASS
         assert [limit.status for limit in found] == statuses
         assert [limit.what for limit in found] == [f"region {name}" for name in regions]
