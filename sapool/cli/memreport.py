@@ -98,6 +98,8 @@ def command(
 
 
 def _wanted(names: Sequence[str], files: Sequence[Path]) -> list[tuple[Profile, Target | None]]:
+    if not names and not files:
+        return []
     from firmware_sim import profiles, targets
 
     own = [target for path in files for target in targets.load(path)]
@@ -106,14 +108,16 @@ def _wanted(names: Sequence[str], files: Sequence[Path]) -> list[tuple[Profile, 
 
 def _reserve(
     ram: int | None, flash: int | None, wanted: Sequence[tuple[Profile, Target | None]], *, compares: bool
-) -> Reserve:
+) -> Reserve | None:
+    given = {name: size for name, size in (("ram_bytes", ram), ("flash_bytes", flash)) if size is not None}
+    if not given:
+        return None
     from dataclasses import replace
 
     from firmware_sim.errors import UsageError
     from firmware_sim.targets import DEFAULT_RESERVE
 
-    given = {name: size for name, size in (("ram_bytes", ram), ("flash_bytes", flash)) if size is not None}
-    if given and (compares or not any(target for _, target in wanted)):
+    if compares or not any(target for _, target in wanted):
         reason = "--diff holds nothing against a board" if compares else "name one with --target or --target-file"
         raise UsageError("a reserve is for a board", hint=reason)
     return replace(DEFAULT_RESERVE, **given)

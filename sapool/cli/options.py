@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -80,5 +79,7 @@ def colour_wanted(output: Path | None) -> bool:
 def line_width(output: Path | None) -> int:
     """Columns of the terminal; a fixed number for files and pipes, so that they do not change with the window."""
     if output is None and sys.stdout.isatty():
+        import shutil
+
         return max(80, shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns)
     return _PLAIN_WIDTH
