@@ -24,9 +24,10 @@ def collect(model: Model, target: Target | None = None, *, reserve: Reserve | No
         from firmware_sim.targets import DEFAULT_RESERVE
 
         reserve = reserve or DEFAULT_RESERVE
+        origin = "assumptions, not measurements" if reserve == DEFAULT_RESERVE else "as asked for"
         notes.append(
             f"The fit leaves {sizes.describe(reserve.ram_bytes)} of RAM for stack, heap and globals and "
-            f"{sizes.describe(reserve.flash_bytes)} of flash for code: assumptions, not measurements."
+            f"{sizes.describe(reserve.flash_bytes)} of flash for code: {origin}."
         )
         notes.extend(target.notes)
     return tuple(note for note in notes if note)

@@ -6,7 +6,6 @@ the commands, or running one that needs no torch, must not load torch.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -62,6 +61,8 @@ class LazyGroup(click.Group):
         """Find the command that `args` begins with."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
+            import difflib
+
             nearest = difflib.get_close_matches(args[0], known, n=1)
             hint = f"did you mean '{nearest[0]}'?" if nearest else f"commands: {', '.join(known)}"
             raise UsageError(f"no command '{args[0]}'", hint=hint)
