@@ -26,26 +26,32 @@ from firmware_sim.memory.head import HeadBuffer, head_buffers
 from firmware_sim.memory.offline import OfflinePlan, offline_plan
 from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import COMPRESSION_METADATA, Model
-from firmware_sim.planners import get, peak_bytes
+from firmware_sim.planners import BufferRequest, get, peak_bytes
 from firmware_sim.planners.bounds import lower_bound_bytes
-from firmware_sim.planners.verify import violations
 from firmware_sim.profiles import Profile
 
 if TYPE_CHECKING:
-    from firmware_sim.targets import Target
+    from firmware_sim.targets import Reserve, Target
 
 _PLANNER: Final = "greedy"
 _MAX_LIVE: Final = 100_000  # pairs of a layer and a live buffer; a network of a microcontroller has some hundreds
 
 
-def account(model: Model, profile: Profile, target: Target | None) -> MemoryReport:
-    """See `firmware_sim.accounting.memreport`."""
+def account(
+    model: Model,
+    profile: Profile,
+    target: Target | None,
+    reserve: Reserve | None = None,
+    *,
+    doubts: tuple[str, ...] = (),
+) -> MemoryReport:
+    """See `firmware_sim.accounting.memreport`; `doubts` are further reasons why the figures are not exact."""
     plan = offline_plan(model)
     finished = tail(model, profile, plan)
     times = lifetimes(model)
     buffers = head_buffers(model.subgraphs, finished.tensors, finished.scratch, times, plan)
     offsets = get(_PLANNER)([buffer.request for buffer in buffers])
-    arena = _arena(model, profile, finished, buffers, offsets, plan)
+    arena = _arena(model, profile, finished, buffers, offsets, plan, doubts)
     return MemoryReport(
         model=ModelInfo(
             model.path,
@@ -69,14 +75,15 @@ def account(model: Model, profile: Profile, target: Target | None) -> MemoryRepo
             for buffer, offset in zip(buffers, offsets, strict=True)
         ),
         flash=FlashUse(model.size_bytes),
-        target=None if target is None else _fit(target, arena, model),
+        target=None if target is None else _fit(target, arena, model, reserve),
     )
 
 
-def _fit(target: Target, arena: ArenaUse, model: Model) -> TargetFit:
-    from firmware_sim.targets import fit
+def _fit(target: Target, arena: ArenaUse, model: Model, reserve: Reserve | None) -> TargetFit:
+    from firmware_sim.targets import DEFAULT_RESERVE, fit
 
-    return fit(target, arena.minimum_bytes or round_up(arena.total_bytes), model.size_bytes)
+    arena_bytes = arena.minimum_bytes or round_up(arena.total_bytes)
+    return fit(target, arena_bytes, model.size_bytes, reserve=reserve or DEFAULT_RESERVE)
 
 
 def _arena(
@@ -86,11 +93,12 @@ def _arena(
     buffers: Sequence[HeadBuffer],
     offsets: Sequence[int],
     plan: OfflinePlan,
+    doubts: tuple[str, ...],
 ) -> ArenaUse:
     requests = [buffer.request for buffer in buffers]
     head_bytes = peak_bytes(requests, offsets)
     total_bytes = head_bytes + finished.used_bytes
-    unmodelled = _unmodelled(model, profile, finished)
+    unmodelled = (*_unmodelled(model, profile, finished), *doubts)
     inexact: dict[str, str] = {}
     if unmodelled:
         reason = "; ".join(unmodelled)
@@ -98,7 +106,7 @@ def _arena(
     minimum_bytes, doubt = _minimum(model, profile, finished, total_bytes, len(buffers))
     if unmodelled or doubt:
         inexact["minimum_bytes"] = inexact.get("total_bytes") or doubt
-    if plan.offsets and violations(requests, offsets):
+    if plan.offsets and _overlaps(requests, offsets):
         inexact["lower_bound_bytes"] = "the model's own plan lets buffers that are in use overlap"
     return ArenaUse(
         total_bytes=total_bytes,
@@ -112,6 +120,12 @@ def _arena(
         unmodelled=unmodelled,
         tail=tuple(TailPart(name, count) for name, count in finished.parts.items()),
     )
+
+
+def _overlaps(requests: Sequence[BufferRequest], offsets: Sequence[int]) -> bool:
+    from firmware_sim.planners.verify import violations
+
+    return bool(violations(requests, offsets))
 
 
 def _unmodelled(model: Model, profile: Profile, finished: Tail) -> tuple[str, ...]:

@@ -145,10 +145,17 @@ def _table(
 def _target(target: TargetFit) -> list[str]:
     verdict = f"Fits, {target.margin_bytes:,} bytes of RAM left." if target.fits else "Does not fit."
     rows = [
-        (region.name, region.kind, f"{region.size_bytes:,}", f"{region.used_bytes:,}", "yes" if region.fits else "no")
+        (
+            region.name,
+            region.kind,
+            f"{region.size_bytes:,}",
+            f"{region.used_bytes:,}",
+            f"{region.reserved_bytes:,}",
+            "yes" if region.fits else "no",
+        )
         for region in target.regions
     ]
-    header = ("region", "kind", "bytes", "used", "fits")
+    header = ("region", "kind", "bytes", "used", "reserved", "fits")
     return [f"<h2>Target {safe(target.id)}</h2>", f"<p>{safe(verdict)}</p>", _table("Memory regions", header, rows, 2)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from firmware_sim.accounting import MemoryReport, RegionFit, TargetFit
 from firmware_sim.report.labels import position, printable, shorten
@@ -126,8 +126,7 @@ def _layers(report: MemoryReport, style: Style) -> list[str]:
     return lines + [f"  * not exact: {printable(reason)}" for reason in reasons]
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(NamedTuple):
     """Widths of the columns; `name` is 0 where there is no room for it, `figures` has as many as there is room for."""
 
     position: int
@@ -165,11 +164,14 @@ def _target(target: TargetFit, exact: bool, style: Style) -> list[str]:
         verdict += " (by figures that are not exact)"
     return [
         paint(verdict, colour, style),
-        f"  {'region':<12} {'kind':<6} {'size':>11} {'used':>11}",
+        f"  {'region':<16} {'kind':<6} {'size':>11} {'used':>11} {'reserved':>11}",
         *map(_region, target.regions),
     ]
 
 
 def _region(region: RegionFit) -> str:
-    share = f"{100 * region.used_bytes / region.size_bytes:.0f} %" if region.size_bytes else ""
-    return f"  {region.name:<12} {region.kind:<6} {region.size_bytes:>11,} {region.used_bytes:>11,} {share:>6}"
+    share = (
+        f"{100 * (region.used_bytes + region.reserved_bytes) / region.size_bytes:.0f} %" if region.size_bytes else ""
+    )
+    figures = f"{region.size_bytes:>11,} {region.used_bytes:>11,} {region.reserved_bytes:>11,}"
+    return f"  {region.name:<16} {region.kind:<6} {figures} {share:>6}{'' if region.fits else '  too small'}"
