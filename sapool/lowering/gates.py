@@ -1,4 +1,4 @@
-"""Weights that the pooling layers put on pixels and maps, in integer operators: TFLM has no int8 exponential."""
+"""Weights that the pooling layers put on pixels and maps, in integer operators, within what TFLM's kernels can do."""
 
 from __future__ import annotations
 
@@ -13,6 +13,25 @@ from exporters.lower.builder import FloatArray
 # exp(sigmoid(z)) = 1 + (e - 1) * sigmoid(SLOPE * z + OFFSET), within 0.055% of its value for every z.
 SLOPE: Final = 1.0165
 OFFSET: Final = -0.5
+
+MOST_SHARES: Final = 511
+"""Terms of a softmax. TFLM and LiteRT shift by 23 and the binary logarithm of the sum of the exponentials, and abort where
+that is more than 31 (lite/kernels/internal/reference/softmax.h): equal scores of 512 terms end the program."""
+
+
+def shares(builder: Builder, scores: Value) -> Value:
+    """Softmax over the last axis, one term a place of the map.
+
+    Raises:
+        ExportError: more places than any scores are safe for.
+    """
+    if scores.shape[-1] > MOST_SHARES:
+        raise builder.refuse(
+            f"attention over {scores.shape[-1]} places: where they weigh alike, the int8 softmax of TFLM aborts above "
+            f"{MOST_SHARES}",
+            "attend to a smaller map, or in larger patches",
+        )
+    return builder.softmax(scores)
 
 
 def exp_of_sigmoid(builder: Builder, logits: Value) -> Value:

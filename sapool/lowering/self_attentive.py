@@ -61,7 +61,7 @@ def _weights(module: SelfAttentivePooling, builder: Builder, tokens: Value) -> V
         queries = builder.conv(tokens, _kernel(query), query_bias.astype(np.float32))
         queries = builder.reshape(queries, (1, count * heads, width))
         keys = builder.reshape(tokens, (1, count, width))
-        shares = builder.softmax(builder.batch_matmul(queries, keys, transpose_b=True))
+        shares = gates.shares(builder, builder.batch_matmul(queries, keys, transpose_b=True))
         mixed = builder.reshape(builder.batch_matmul(shares, keys), (1, rows, columns, heads * width))
     with builder.at(f"{builder.where}.restore"):
         logits = builder.conv(mixed, _kernel(restore), restore_bias.astype(np.float32))
