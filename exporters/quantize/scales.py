@@ -12,7 +12,9 @@ UNIT = Quantization((1 / 256,), (-128,))
 """What TFLM demands of int8 SOFTMAX and LOGISTIC (kernels/softmax_common.cc, kernels/logistic_common.cc)."""
 
 _SMALLEST_SCALE = 2.0**-40
-_SMALLEST_ACTIVATION_SCALE = 2.0**-24  # LiteRT aborts on a SOFTMAX whose input scale is below 2^-26
+# Of activations: LiteRT refuses a convolution that rescales by more than 2^30, which a tensor that is (almost) zero on all
+# calibration data would ask for (lite/kernels/kernel_util.cc, no_integer_overflow_from_quantization).
+_SMALLEST_ACTIVATION_SCALE = 2.0**-20
 _LARGEST_BIAS = 2**30
 
 
