@@ -13,9 +13,10 @@ from torch import nn
 from exporters.errors import ExportError
 from exporters.execute import Batch, arrays, run
 from exporters.flatbuffer import serialise
+from exporters.forms import METADATA, Choice, choose, describe
 from exporters.graph import Graph, Quantization
 from exporters.quantize import observe, quantize, separate
-from exporters.trace import Shapes, trace
+from exporters.trace import Shapes, lowering
 
 PIXELS = Quantization((1 / 128,), (0,))
 """Input quantisation of a network fed with pixel / 128 - 1: the int8 input is the pixel minus 128."""
@@ -28,13 +29,15 @@ class TfliteModel:
     """An exported model: the file's bytes, the graphs behind it, and how far they are from the module.
 
     `lowering_error` is rms(lowered float graph - module) / std(module) on the first calibration batch; it is what the
-    lowering approximates (nothing for plain networks), before any quantisation.
+    lowering approximates (nothing for plain networks), before any quantisation. `choices` are the forms that were taken
+    for layers with several.
     """
 
     content: bytes
     float_graph: Graph
     graph: Graph
     lowering_error: float
+    choices: tuple[Choice, ...] = ()
 
 
 def export(
@@ -43,6 +46,7 @@ def export(
     calibration: Iterable[Batch],
     *,
     input_quantization: Quantization | None = PIXELS,
+    profile: str = "host64",
     description: str = "",
     metadata: Mapping[str, bytes] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -55,6 +59,7 @@ def export(
         calibration: batches [B, H, W, C], float32, as the network takes them (NHWC, already scaled), or tuples of such
             arrays for several inputs; a few hundred typical inputs in all.
         input_quantization: scale and zero point of the inputs; None derives them from the calibration data.
+        profile: build of TFLM in whose arena the network is to be small, where a layer has several integer forms.
         description: text for the file's description.
         metadata: further metadata entries of the file.
         progress: called with the number of calibration examples seen so far.
@@ -63,7 +68,8 @@ def export(
         ExportError: what cannot be lowered or quantised, with the module's path and what to use instead; also when the
             lowered graph does not compute what the module computes.
     """
-    float_graph = separate(trace(module, input_shape), input_quantization)
+    lower = lowering(module, input_shape)
+    float_graph, choices = choose(lambda forms: separate(lower(forms), input_quantization), profile)
     batches = iter(calibration)
     first = next(batches, None)
     if first is None:
@@ -71,8 +77,9 @@ def export(
     error = _lowering_error(module, float_graph, first)
     ranges = observe(float_graph, _chain(first, batches), progress)
     graph = quantize(float_graph, ranges, input_quantization=input_quantization)
-    content = serialise(graph, description=description, metadata=metadata)
-    return TfliteModel(content, float_graph, graph, error)
+    notes = {**(metadata or {}), **({METADATA: describe(choices)} if choices else {})}
+    content = serialise(graph, description=description, metadata=notes)
+    return TfliteModel(content, float_graph, graph, error, choices)
 
 
 def _chain(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:

@@ -22,13 +22,15 @@ _BATCH = 64
 
 
 def to_tflite(
-    checkpoint: Checkpoint, images: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
-) -> TfliteModel:
+    checkpoint: Checkpoint, images: NDArray[np.uint8], *, profile: str = "host64",
+    progress: Callable[[int], None] | None = None,
+) -> TfliteModel:  # fmt: skip
     """Int8 TFLite of a checkpoint.
 
     Args:
         checkpoint: a trained network.
         images: calibration images [N, H, W, C], pixels, at the network's resolution.
+        profile: build of TFLM in whose arena the network is to be small; see `exporters.forms`.
         progress: called with the number of images seen so far.
 
     Raises:
@@ -40,6 +42,7 @@ def to_tflite(
         checkpoint.model,
         shape,
         _batches(images),
+        profile=profile,
         description=f"sapool {sapool.__version__}: {checkpoint.spec}",
         metadata={metadata.NAME: metadata.encode(checkpoint)},
         progress=progress,

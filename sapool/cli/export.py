@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,15 @@ _SUFFIX = {"tflite-int8": ".tflite", "onnx": ".onnx"}
     "--verify", type=click.IntRange(0), default=100, show_default=True, metavar="N",
     help="Run N of them in TFLM and in LiteRT's reference kernels and compare every byte; 0 does not.",
 )  # fmt: skip
+@click.option(
+    "--for", "destination", default="host64", show_default=True, metavar="BOARD|PROFILE",
+    help="The arena that is reported, and kept small where a layer has several integer forms, is the one there.",
+)  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
-    checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, format_: str
-) -> None:
+    checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str,
+    format_: str,
+) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
 
     \b
@@ -52,13 +58,19 @@ def command(
     output = output or Path(checkpoint.with_suffix(_SUFFIX[target]).name)
     if output.is_dir():
         raise UsageError("is a folder", where=output, hint="give a file name with --output")
+    from firmware_sim.targets.resolving import resolve
     from sapool.checkpoint import load
     from sapool.cli.options import emit
 
+    profile = resolve(destination)[0].id
     loaded = load(checkpoint)
     images = _calibration(checkpoint, data, loaded, samples)
-    write = _tflite if target == "tflite-int8" else _onnx
-    summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **write(loaded, images, output, verify)}
+    written = (
+        _tflite(loaded, images, output, verify, profile)
+        if target == "tflite-int8"
+        else _onnx(loaded, images, output, verify)
+    )
+    summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **written}
     emit(json.dumps(summary, indent=2) if format_ == "json" else _text(summary), None)
 
 
@@ -78,7 +90,7 @@ def _calibration(checkpoint: Path, data: str | None, loaded: Checkpoint, samples
     return calibration.choose(calibration.load(path), count=samples)
 
 
-def _tflite(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int) -> dict[str, Any]:
+def _tflite(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int, profile: str) -> dict[str, Any]:
     from firmware_sim import memreport
     from firmware_sim.files import write_atomic
     from firmware_sim.model import read
@@ -86,20 +98,21 @@ def _tflite(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify:
     from sapool.training.progress import share_bar
 
     with share_bar("calibrating") as show:
-        model = to_tflite(loaded, images, progress=lambda done: show(done, done / len(images)))
-    arena = memreport(read(model.content, name=str(output))).arena
+        model = to_tflite(loaded, images, profile=profile, progress=lambda done: show(done, done / len(images)))
+    arena = memreport(read(model.content, name=str(output)), profile=profile).arena
     summary: dict[str, Any] = {
         "bytes": len(model.content),
         "operators": len(model.graph.operators),
         "calibration_images": len(images),
         "lowering_error": model.lowering_error,
         "arena": {
-            "profile": "host64",
+            "profile": profile,
             "total_bytes": arena.total_bytes,
             "head_bytes": arena.head_bytes,
             "tail_bytes": arena.tail_bytes,
             "exact": arena.exact,
         },
+        "forms": [asdict(choice) for choice in model.choices],
         "parity": _parity(model.content, images[:verify]) if verify else {"reason": "not asked for"},
     }
     write_atomic(output, model.content)
@@ -153,7 +166,8 @@ def _text(summary: dict[str, Any]) -> str:
     lines += [
         f"  graph     {summary['operators']} operators, integers only; int8 input = pixel - 128",
         f"  lowering  {summary['lowering_error']:.1e} of the output's deviation away from torch, before quantisation",
-        f"  arena     {arena['total_bytes']:,} bytes in TFLM on a 64-bit host (head {arena['head_bytes']:,}, tail "
+        *(_form(choice) for choice in summary["forms"]),
+        f"  arena     {arena['total_bytes']:,} bytes in TFLM, {arena['profile']} (head {arena['head_bytes']:,}, tail "
         f"{arena['tail_bytes']:,}; {'exact' if arena['exact'] else 'not exact'}); for a board: sapool memreport "
         f"{summary['path']} --target BOARD",
         f"  verified  TFLM gives the same bytes as LiteRT on {parity['examples']} of {parity['examples']} images"
@@ -161,3 +175,12 @@ def _text(summary: dict[str, Any]) -> str:
         else f"  verified  no: {parity['reason']}",
     ]
     return "\n".join(lines)
+
+
+def _form(choice: dict[str, Any]) -> str:
+    """Which form a layer has, and what the others would have cost."""
+    prices = choice["arena_bytes"]
+    others = ", ".join(f"{form} {prices[form]:,}" for form in prices if form != choice["form"])
+    return (
+        f"  form      {choice['layer']}: {choice['form']}, for an arena of {prices[choice['form']]:,} bytes ({others})"
+    )

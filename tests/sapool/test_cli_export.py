@@ -55,6 +55,10 @@ def test_tflite_lands_in_the_current_folder_and_is_what_the_report_says(run_fold
     }  # fmt: skip
     report = memreport(read(content))
     assert report.arena.total_bytes == summary["arena"]["total_bytes"]
+    forms = json.loads(bytes(read(content).metadata["sapool.forms/1"]))
+    assert forms == {choice["layer"]: choice["form"] for choice in summary["forms"]}
+    for choice in summary["forms"]:
+        assert choice["arena_bytes"][choice["form"]] == min(choice["arena_bytes"].values()) == report.arena.total_bytes
     metadata = json.loads(bytes(read(content).metadata["sapool.model/1"]))
     assert metadata["labels"] == list(LABELS)
     assert metadata["spec"] == str(SPEC)
@@ -64,8 +68,20 @@ def test_tflite_lands_in_the_current_folder_and_is_what_the_report_says(run_fold
 def test_the_text_says_what_a_user_wants_to_know(run_folder, here, capsys):
     assert main(["export", str(run_folder / "model.safetensors"), "--target", "tflite-int8", "--verify", "3"]) == 0
     text = capsys.readouterr().out
-    for part in ("model.tflite", "pixel - 128", "3 of 3 images", "exact"):
+    for part in ("model.tflite", "pixel - 128", "3 of 3 images", "exact", "attention:", "host64"):
         assert part in text
+
+
+def test_the_arena_is_that_of_the_board_that_was_named(run_folder, here, capsys):
+    source = str(run_folder / "model.safetensors")
+    arguments = ["--target", "tflite-int8", "--verify", "0", "--format", "json", "--for"]
+    assert main(["export", source, *arguments, "nrf52840"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    profile = summary["arena"]["profile"]
+    assert profile.startswith("cortex-m")
+    assert summary["arena"]["total_bytes"] == memreport(read("model.tflite"), profile=profile).arena.total_bytes
+    assert main(["export", source, *arguments, "nrf52841"]) == 2
+    assert "nrf52840" in capsys.readouterr().err
 
 
 def test_two_exports_are_the_same_bytes(run_folder, here):
