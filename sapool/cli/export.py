@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
     from sapool.checkpoint import Checkpoint
 
-_SUFFIX = {"tflite-int8": ".tflite", "onnx": ".onnx"}
+# What each target writes: a file with this suffix, or a folder.
+_SUFFIX = {"tflite-int8": ".tflite", "tflm-c": "-tflm", "onnx": ".onnx"}
 
 
 @click.command(name="export")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--target", type=click.Choice(list(_SUFFIX)), required=True, help="What to write.")
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write; by default the checkpoint's name with the new suffix, in the current folder.",
+    "--output", "-o", type=click.Path(path_type=Path),
+    help="The file to write, for tflm-c the folder; by default the checkpoint's name with a new suffix, in the current "
+    "folder.",
 )  # fmt: skip
 @click.option(
     "--data", metavar="SOURCE",
@@ -38,38 +40,41 @@ _SUFFIX = {"tflite-int8": ".tflite", "onnx": ".onnx"}
     help="Run N of them in TFLM and in LiteRT's reference kernels and compare every byte; 0 does not.",
 )  # fmt: skip
 @click.option(
-    "--for", "destination", default="host64", show_default=True, metavar="BOARD|PROFILE",
-    help="The arena that is reported, and kept small where a layer has several integer forms, is the one there.",
+    "--for", "destination", metavar="BOARD|PROFILE",
+    help="The arena that is reported, and kept small where a layer has several integer forms, is the one there. By default "
+    "host64, the build that runs on this machine; tflm-c then has an arena that is large enough on every Cortex-M.",
 )  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
-    checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str,
+    checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
     format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
 
     \b
     sapool export run/model.safetensors --target tflite-int8
+    sapool export run/model.safetensors --target tflm-c --for stm32f746
     sapool export run/model.safetensors --target onnx -o build/net.onnx
 
     tflite-int8 is integer only, int8 in and int8 out, and runs in stock TensorFlow Lite Micro. The network's input is the
-    pixel minus 128: the firmware needs no preprocessing. An existing file is replaced only when everything has worked.
+    pixel minus 128: the firmware needs no preprocessing. tflm-c is a folder with the same model as C++ sources: the aligned
+    array, a resolver with the operators that it uses, the size of the arena, a minimal main and a CMake file. What exists is
+    replaced only when everything has worked.
     """
-    output = output or Path(checkpoint.with_suffix(_SUFFIX[target]).name)
-    if output.is_dir():
+    output = output or Path(f"{checkpoint.stem}{_SUFFIX[target]}")
+    if output.is_dir() and target != "tflm-c":
         raise UsageError("is a folder", where=output, hint="give a file name with --output")
     from firmware_sim.targets.resolving import resolve
     from sapool.checkpoint import load
     from sapool.cli.options import emit
 
-    profile = resolve(destination)[0].id
+    profile = resolve(destination)[0].id if destination else None
     loaded = load(checkpoint)
     images = _calibration(checkpoint, data, loaded, samples)
-    written = (
-        _tflite(loaded, images, output, verify, profile)
-        if target == "tflite-int8"
-        else _onnx(loaded, images, output, verify)
-    )
+    if target == "onnx":
+        written = _onnx(loaded, images, output, verify)
+    else:
+        written = _tflite(loaded, images, output, verify, profile, folder=target == "tflm-c")
     summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **written}
     emit(json.dumps(summary, indent=2) if format_ == "json" else _text(summary), None)
 
@@ -90,23 +95,30 @@ def _calibration(checkpoint: Path, data: str | None, loaded: Checkpoint, samples
     return calibration.choose(calibration.load(path), count=samples)
 
 
-def _tflite(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int, profile: str) -> dict[str, Any]:
+def _tflite(
+    loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int, profile: str | None, *, folder: bool
+) -> dict[str, Any]:
+    """Write the model, as a file or as the folder of a firmware."""
+    from exporters.folders import write_folder
     from firmware_sim import memreport
     from firmware_sim.files import write_atomic
     from firmware_sim.model import read
-    from sapool.export import to_tflite
+    from firmware_sim.profiles import DEFAULT
+    from sapool.export import to_firmware, to_tflite
     from sapool.training.progress import share_bar
 
     with share_bar("calibrating") as show:
-        model = to_tflite(loaded, images, profile=profile, progress=lambda done: show(done, done / len(images)))
-    arena = memreport(read(model.content, name=str(output)), profile=profile).arena
+        model = to_tflite(
+            loaded, images, profile=profile or DEFAULT, progress=lambda done: show(done, done / len(images))
+        )
+    arena = memreport(read(model.content, name=str(output)), profile=profile or DEFAULT).arena
     summary: dict[str, Any] = {
         "bytes": len(model.content),
         "operators": len(model.graph.operators),
         "calibration_images": len(images),
         "lowering_error": model.lowering_error,
         "arena": {
-            "profile": profile,
+            "profile": profile or DEFAULT,
             "total_bytes": arena.total_bytes,
             "head_bytes": arena.head_bytes,
             "tail_bytes": arena.tail_bytes,
@@ -115,8 +127,13 @@ def _tflite(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify:
         "forms": [asdict(choice) for choice in model.choices],
         "parity": _parity(model.content, images[:verify]) if verify else {"reason": "not asked for"},
     }
-    write_atomic(output, model.content)
-    return summary
+    if not folder:
+        write_atomic(output, model.content)
+        return summary
+    files, budget = to_firmware(loaded, model, profile=profile)
+    write_folder(output, files)
+    needed = {"needed_bytes": dict(budget.needed_bytes), "margin_bytes": budget.margin_bytes}
+    return {**summary, "files": sorted(files), "firmware_arena": {**needed, "total_bytes": budget.total_bytes}}
 
 
 def _parity(content: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:
@@ -174,6 +191,13 @@ def _text(summary: dict[str, Any]) -> str:
         if "examples" in parity
         else f"  verified  no: {parity['reason']}",
     ]
+    if "files" in summary:
+        firmware = summary["firmware_arena"]
+        lines += [
+            f"  firmware  an arena of {firmware['total_bytes']:,} bytes: {max(firmware['needed_bytes'].values()):,} to "
+            f"start, and a margin of {firmware['margin_bytes']:,} for other versions of TFLM",
+            f"  files     {', '.join(summary['files'])}",
+        ]
     return "\n".join(lines)
 
 

@@ -84,6 +84,30 @@ def test_the_arena_is_that_of_the_board_that_was_named(run_folder, here, capsys)
     assert "nrf52840" in capsys.readouterr().err
 
 
+def test_a_firmware_lands_in_a_folder_of_its_own(run_folder, here, capsys):
+    source = str(run_folder / "model.safetensors")
+    arguments = ["export", source, "--target", "tflm-c", "--verify", "0", "--for", "stm32f746"]
+    assert main([*arguments, "--format", "json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    folder = Path("model-tflm")
+    assert sorted(path.name for path in folder.iterdir()) == summary["files"]
+    content = (folder / "model.tflite").read_bytes()
+    profile = summary["arena"]["profile"]
+    needed = memreport(read(content), profile=profile).arena.minimum_bytes
+    assert summary["firmware_arena"]["needed_bytes"] == {profile: needed}
+    settings = (folder / "model_settings.h").read_text()
+    assert f"kArenaNeeded = {needed};" in settings
+    assert '"a",' in settings
+    assert "0.0078125f, 0, 4, {1, 32, 32, 3}" in settings
+    # Again into the same folder, and never into one that holds something else.
+    assert main(arguments) == 0
+    assert "firmware" in capsys.readouterr().out
+    (folder / "notes.txt").write_text("mine")
+    assert main(arguments) == 2
+    assert "notes.txt" in capsys.readouterr().err
+    assert (folder / "model.tflite").read_bytes() == content
+
+
 def test_two_exports_are_the_same_bytes(run_folder, here):
     for name in ("a.tflite", "b.tflite"):
         arguments = ["--target", "tflite-int8", "-o", name, "--verify", "0"]
