@@ -15,7 +15,7 @@ from exporters.execute import Batch, arrays, run
 from exporters.flatbuffer import serialise
 from exporters.forms import METADATA, Choice, choose, describe
 from exporters.graph import Graph, Quantization
-from exporters.quantize import observe, quantize, separate
+from exporters.quantize import Motion, observe, quantize, separate
 from exporters.trace import Shapes, lowering
 
 PIXELS = Quantization((1 / 128,), (0,))
@@ -30,7 +30,7 @@ class TfliteModel:
 
     `lowering_error` is rms(lowered float graph - module) / std(module) on the first calibration batch; it is what the
     lowering approximates (nothing for plain networks), before any quantisation. `choices` are the forms that were taken
-    for layers with several.
+    for layers with several; `warnings` is what may be wrong with the network or the data, a line each.
     """
 
     content: bytes
@@ -38,6 +38,7 @@ class TfliteModel:
     graph: Graph
     lowering_error: float
     choices: tuple[Choice, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def export(
@@ -70,16 +71,39 @@ def export(
     """
     lower = lowering(module, input_shape)
     float_graph, choices = choose(lambda forms: separate(lower(forms), input_quantization), profile)
+    _check_weights(float_graph)
     batches = iter(calibration)
     first = next(batches, None)
     if first is None:
         raise ExportError("no calibration data", hint="give a few hundred typical inputs")
     error = _lowering_error(module, float_graph, first)
-    ranges = observe(float_graph, _chain(first, batches), progress)
+    motion = Motion()
+    ranges = observe(float_graph, _chain(first, batches), progress, motion)
     graph = quantize(float_graph, ranges, input_quantization=input_quantization)
     notes = {**(metadata or {}), **({METADATA: describe(choices)} if choices else {})}
     content = serialise(graph, description=description, metadata=notes)
-    return TfliteModel(content, float_graph, graph, error, choices)
+    return TfliteModel(content, float_graph, graph, error, choices, _warnings(float_graph, motion))
+
+
+def _check_weights(graph: Graph) -> None:
+    """Refuse weights that are no numbers, before they show as a difference somewhere else."""
+    places = graph.owners()
+    for name, tensor in graph.tensors.items():
+        if tensor.data is not None and not np.isfinite(tensor.data).all():
+            raise ExportError(
+                "a weight is NaN or infinite",
+                where=places.get(name) or "the network",
+                hint="train again, or load another checkpoint",
+            )
+
+
+def _warnings(graph: Graph, motion: Motion) -> tuple[str, ...]:
+    """Channels that have one value whatever the input is: dead ones, or calibration data that are too much alike."""
+    places = graph.owners()
+    return tuple(
+        f"{places.get(name) or 'the input'}: {still} of {total} channels never moved on the calibration data ({name})"
+        for name, (still, total) in motion.still().items()
+    )
 
 
 def _chain(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:

@@ -9,6 +9,9 @@ from exporters.graph import Quantization
 from exporters.quantize.ranges import Range
 
 _SMALLEST_SCALE = 2.0**-40
+# Of activations: LiteRT refuses a convolution that rescales by more than 2^30, which a tensor that is (almost) zero on all
+# calibration data would ask for (lite/kernels/kernel_util.cc, no_integer_overflow_from_quantization).
+_SMALLEST_ACTIVATION_SCALE = 2.0**-20
 _LARGEST_BIAS = 2**30
 _SIGMOID_DOUBT = 1e-4  # in steps of the output; twenty times the largest at which the two were seen to differ
 
@@ -19,7 +22,7 @@ def asymmetric(span: Range, scale: float | None = None) -> Quantization:
     A `scale` that is given must be at least as coarse as the range asks for.
     """
     if scale is None:
-        scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_SCALE)))
+        scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_ACTIVATION_SCALE)))
     zero_point = int(np.clip(round(-128 - span.low / scale), -128, 127))
     return Quantization((scale,), (zero_point,))
 

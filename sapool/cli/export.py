@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # What each target writes: a file with this suffix, or a folder.
 _SUFFIX = {"tflite-int8": ".tflite", "tflm-c": "-tflm", "onnx": ".onnx"}
+_MOST_WARNINGS = 3
 
 
 @click.command(name="export")
@@ -124,9 +126,12 @@ def _tflite(
             "tail_bytes": arena.tail_bytes,
             "exact": arena.exact,
         },
+        "warnings": list(model.warnings),
         "forms": [asdict(choice) for choice in model.choices],
         "parity": _parity(model.content, images[:verify]) if verify else {"reason": "not asked for"},
     }
+    for line in _few(model.warnings):
+        click.echo(f"warning: {line}", err=True)
     if not folder:
         write_atomic(output, model.content)
         return summary
@@ -134,6 +139,12 @@ def _tflite(
     write_folder(output, files)
     needed = {"needed_bytes": dict(budget.needed_bytes), "margin_bytes": budget.margin_bytes}
     return {**summary, "files": sorted(files), "firmware_arena": {**needed, "total_bytes": budget.total_bytes}}
+
+
+def _few(warnings: Sequence[str]) -> list[str]:
+    """The first of many; all are in the JSON report."""
+    more = len(warnings) - _MOST_WARNINGS
+    return [*warnings[:_MOST_WARNINGS], *([f"{more} more of this kind (--format json lists all)"] if more > 0 else [])]
 
 
 def _parity(content: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:

@@ -184,6 +184,42 @@ def test_a_layer_that_cannot_be_lowered_leaves_the_old_file(run_folder, here, ca
     assert sapool.export is not None
 
 
+@pytest.mark.parametrize("target", ["tflite-int8", "tflm-c"])
+def test_a_weight_that_is_no_number_leaves_nothing(run_folder, here, capsys, target):
+    net = models.build(SPEC)
+    with torch.no_grad():
+        net.get_submodule("stages.1").get_parameter(next(iter(dict(net.stages[1].named_parameters())))).fill_(
+            float("nan")
+        )
+    checkpoint.save(here / "nan.safetensors", net, SPEC, labels=LABELS)
+    calibration.beside(here / "nan.safetensors").write_bytes(calibration.beside(run_folder / "x").read_bytes())
+    assert main(["export", "nan.safetensors", "--target", target]) == 3
+    err = capsys.readouterr().err
+    assert "stages.1" in err
+    assert "NaN" in err
+    assert sorted(path.name for path in here.iterdir()) == ["calibration.npy", "nan.safetensors"]
+
+
+def test_a_checkpoint_of_a_newer_version_leaves_nothing(run_folder, here, capsys, monkeypatch):
+    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    checkpoint.save(here / "new.safetensors", models.build(SPEC), SPEC, labels=LABELS)
+    monkeypatch.undo()
+    assert main(["export", str(here / "new.safetensors"), "--target", "tflm-c"]) == 3
+    assert "newer sapool" in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["new.safetensors"]
+
+
+def test_images_that_are_all_alike_are_a_warning(run_folder, here, capsys):
+    copy = here / "model.safetensors"
+    copy.write_bytes((run_folder / "model.safetensors").read_bytes())
+    calibration.save(calibration.beside(copy), np.full((4, 32, 32, 3), 128, np.uint8))
+    assert main(["export", str(copy), "--target", "tflite-int8", "--verify", "1"]) == 0
+    err = capsys.readouterr().err
+    assert "warning: the input: 3 of 3 channels never moved" in err
+    assert err.count("warning:") == 4
+    assert "more of this kind" in err
+
+
 @pytest.mark.slow
 def test_a_killed_export_leaves_no_half_written_file(run_folder, here):
     target = here / "model.tflite"
