@@ -44,7 +44,7 @@ def price(spec: ModelSpec, *, profile: str = PROFILE) -> Price:
     net = build(spec).eval()
     size = spec.resolution
     noise = np.random.default_rng(0).uniform(-1, 1, (2, size, size, spec.channels)).astype(np.float32)
-    model = exporters.tflite.export(net, (1, spec.channels, size, size), [noise])
+    model = exporters.tflite.export(net, (1, spec.channels, size, size), [noise], profile=profile)
     report = memreport(read(model.content, name=str(spec)), profile=profile)
     parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
     return Price(parameters, sum(layer.macs for layer in report.layers), report.arena, len(model.content))
