@@ -60,6 +60,7 @@ def build(graph: Graph, *, dynamic_batch: bool = True) -> bytes:
 
     Raises:
         UsageError: the extra `export` is not installed.
+        ExportError: an operator that has no ONNX form here.
     """
     need()
     import onnx
@@ -199,8 +200,10 @@ class _Writer:
         output = self.graph.tensors[op.outputs[0]]
         if op.op in _SIMPLE:
             real = self.add(_SIMPLE[op.op], [self.value(str(name)) for name in op.inputs])
-        else:
+        elif op.op in _OPERATORS:
             real = _OPERATORS[op.op](self, op)
+        else:
+            raise ExportError(f"{op.op} has no ONNX form here yet", where=op.where, hint="use --target onnx")
         activation = op.options.get("fused_activation_function", "NONE")
         if activation == "RELU":
             real = self.add("Relu", [real])
