@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 import exporters.firmware
 import exporters.onnx
+import exporters.onnx_int8
 import exporters.tflite
 import sapool
 import sapool.lowering
 from exporters.firmware import ArenaBudget, Interface
 from exporters.onnx import OnnxModel
+from exporters.onnx_int8 import Agreement
 from exporters.tflite import TfliteModel
 from sapool import metadata
 from sapool.checkpoint import Checkpoint
@@ -72,10 +74,24 @@ def to_firmware(checkpoint: Checkpoint, model: TfliteModel, *, profile: str | No
     return exporters.firmware.sources(model.content, model.graph, arena, interface), arena
 
 
-def to_onnx(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> OnnxModel:
+def to_onnx(checkpoint: Checkpoint, images: NDArray[np.uint8], *, dynamic_batch: bool = True) -> OnnxModel:
     """ONNX of a checkpoint, compared with torch on `images` [N, H, W, C]; see `exporters.onnx.export`."""
     _input_shape(checkpoint, images)
-    return exporters.onnx.export(checkpoint.model, preprocessing.to_input(images))
+    return exporters.onnx.export(checkpoint.model, preprocessing.to_input(images), dynamic_batch=dynamic_batch)
+
+
+def to_onnx_int8(
+    model: TfliteModel, images: NDArray[np.uint8], *, dynamic_batch: bool = True
+) -> tuple[bytes, Agreement]:
+    """The int8 graph of `to_tflite` as ONNX, and its distance from the .tflite on `images` [N, H, W, C].
+
+    Raises:
+        UsageError: a runtime is not installed.
+        ExportError: the two are further apart than `exporters.onnx_int8.TOLERANCE`.
+    """
+    content = exporters.onnx_int8.build(model.graph, dynamic_batch=dynamic_batch)
+    inputs = preprocessing.to_device(images)
+    return content, exporters.onnx_int8.agreement(content, model.content, model.graph, inputs)
 
 
 def _input_shape(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> tuple[int, int, int, int]:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from exporters.tflite import TfliteModel
     from sapool.checkpoint import Checkpoint
 
 # What each target writes: a file with this suffix, or a folder.
-_SUFFIX = {"tflite-int8": ".tflite", "tflm-c": "-tflm", "onnx": ".onnx"}
+_SUFFIX = {"tflite-int8": ".tflite", "tflm-c": "-tflm", "onnx": ".onnx", "onnx-int8": "-int8.onnx"}
 _MOST_WARNINGS = 3
 
 
@@ -46,9 +47,14 @@ _MOST_WARNINGS = 3
     help="The arena that is reported, and kept small where a layer has several integer forms, is the one there. By default "
     "host64, the build that runs on this machine; tflm-c then has an arena that is large enough on every Cortex-M.",
 )  # fmt: skip
+@click.option(
+    "--dynamic-batch/--fixed-batch", "dynamic_batch", default=True, show_default=True,
+    help="Whether an ONNX file takes any number of images at a time, or one; some tools want the number fixed.",
+)  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
+    dynamic_batch: bool,
     format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
@@ -57,11 +63,13 @@ def command(
     sapool export run/model.safetensors --target tflite-int8
     sapool export run/model.safetensors --target tflm-c --for stm32f746
     sapool export run/model.safetensors --target onnx -o build/net.onnx
+    sapool export run/model.safetensors --target onnx-int8 --fixed-batch
 
     tflite-int8 is integer only, int8 in and int8 out, and runs in stock TensorFlow Lite Micro. The network's input is the
     pixel minus 128: the firmware needs no preprocessing. tflm-c is a folder with the same model as C++ sources: the aligned
-    array, a resolver with the operators that it uses, the size of the arena, a minimal main and a CMake file. What exists is
-    replaced only when everything has worked.
+    array, a resolver with the operators that it uses, the size of the arena, a minimal main and a CMake file. onnx is the
+    network in real numbers, onnx-int8 the integers of tflite-int8 between QuantizeLinear and DequantizeLinear, for tools
+    that take ONNX. Both have opset 18. What exists is replaced only when everything has worked.
     """
     output = output or Path(f"{checkpoint.stem}{_SUFFIX[target]}")
     if output.is_dir() and target != "tflm-c":
@@ -74,7 +82,9 @@ def command(
     loaded = load(checkpoint)
     images = _calibration(checkpoint, data, loaded, samples)
     if target == "onnx":
-        written = _onnx(loaded, images, output, verify)
+        written = _onnx(loaded, images, output, verify, dynamic_batch)
+    elif target == "onnx-int8":
+        written = _onnx_int8(loaded, images, output, verify, profile, dynamic_batch)
     else:
         written = _tflite(loaded, images, output, verify, profile, folder=target == "tflm-c")
     summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **written}
@@ -106,13 +116,9 @@ def _tflite(
     from firmware_sim.files import write_atomic
     from firmware_sim.model import read
     from firmware_sim.profiles import DEFAULT
-    from sapool.export import to_firmware, to_tflite
-    from sapool.training.progress import share_bar
+    from sapool.export import to_firmware
 
-    with share_bar("calibrating") as show:
-        model = to_tflite(
-            loaded, images, profile=profile or DEFAULT, progress=lambda done: show(done, done / len(images))
-        )
+    model = _calibrated(loaded, images, profile)
     arena = memreport(read(model.content, name=str(output)), profile=profile or DEFAULT).arena
     summary: dict[str, Any] = {
         "bytes": len(model.content),
@@ -130,8 +136,6 @@ def _tflite(
         "forms": [asdict(choice) for choice in model.choices],
         "parity": _parity(model.content, images[:verify]) if verify else {"reason": "not asked for"},
     }
-    for line in _few(model.warnings):
-        click.echo(f"warning: {line}", err=True)
     if not folder:
         write_atomic(output, model.content)
         return summary
@@ -139,6 +143,21 @@ def _tflite(
     write_folder(output, files)
     needed = {"needed_bytes": dict(budget.needed_bytes), "margin_bytes": budget.margin_bytes}
     return {**summary, "files": sorted(files), "firmware_arena": {**needed, "total_bytes": budget.total_bytes}}
+
+
+def _calibrated(loaded: Checkpoint, images: NDArray[np.uint8], profile: str | None) -> TfliteModel:
+    """The int8 model; warnings are shown."""
+    from firmware_sim.profiles import DEFAULT
+    from sapool.export import to_tflite
+    from sapool.training.progress import share_bar
+
+    with share_bar("calibrating") as show:
+        model = to_tflite(
+            loaded, images, profile=profile or DEFAULT, progress=lambda done: show(done, done / len(images))
+        )
+    for line in _few(model.warnings):
+        click.echo(f"warning: {line}", err=True)
+    return model
 
 
 def _few(warnings: Sequence[str]) -> list[str]:
@@ -165,16 +184,39 @@ def _parity(content: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:
     return {"examples": result.examples, "equal": True, "arena_tflm_bytes": result.arena.total_bytes}
 
 
-def _onnx(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int) -> dict[str, Any]:
+def _onnx_int8(
+    loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int, profile: str | None, dynamic_batch: bool
+) -> dict[str, Any]:
+    from exporters.onnx import OPSET
+    from firmware_sim.files import write_atomic
+    from sapool.export import to_onnx_int8
+
+    model = _calibrated(loaded, images, profile)
+    content, agreement = to_onnx_int8(model, images[: max(2, verify)], dynamic_batch=dynamic_batch)
+    write_atomic(output, content)
+    return {
+        "bytes": len(content),
+        "opset": OPSET,
+        "dynamic_batch": dynamic_batch,
+        "operators": len(model.graph.operators),
+        "warnings": list(model.warnings),
+        "agreement": asdict(agreement),
+    }
+
+
+def _onnx(
+    loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int, dynamic_batch: bool
+) -> dict[str, Any]:
     from firmware_sim.files import write_atomic
     from sapool.export import to_onnx
 
     click.echo("exporting with torch, simplifying, comparing in onnxruntime", err=True)
-    model = to_onnx(loaded, images[: max(2, verify)])
+    model = to_onnx(loaded, images[: max(2, verify)], dynamic_batch=dynamic_batch)
     write_atomic(output, model.content)
     return {
         "bytes": len(model.content),
         "opset": model.opset,
+        "dynamic_batch": dynamic_batch,
         "nodes": model.nodes,
         "compared_images": min(len(images), max(2, verify)),
         "max_abs_error": model.max_abs_error,
@@ -183,9 +225,21 @@ def _onnx(loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: i
 
 def _text(summary: dict[str, Any]) -> str:
     lines = [f"{summary['path']}  {summary['bytes']:,} bytes", f"  network   {summary['spec']}"]
+    if "opset" in summary:
+        batch = "any batch size" if summary["dynamic_batch"] else "one image at a time"
+    if summary["target"] == "onnx-int8":
+        found = summary["agreement"]
+        lines += [
+            f"  graph     {summary['operators']} operators with the integers of the .tflite, opset {summary['opset']}, "
+            f"{batch}",
+            f"  compared  onnxruntime and the int8 TFLite: {found['equal']:.1%} of the outputs equal, "
+            f"{found['rms_steps']:.2f} steps apart (rms), the same class on {found['same_class']:.1%} of "
+            f"{found['examples']} images",
+        ]
+        return "\n".join(lines)
     if summary["target"] == "onnx":
         lines += [
-            f"  graph     {summary['nodes']} nodes, opset {summary['opset']}, any batch size",
+            f"  graph     {summary['nodes']} nodes, opset {summary['opset']}, {batch}",
             f"  compared  onnxruntime and torch differ by at most {summary['max_abs_error']:.1e} "
             f"on {summary['compared_images']} images",
         ]

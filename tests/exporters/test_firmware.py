@@ -135,7 +135,7 @@ def test_the_resolver_has_exactly_the_operators_of_the_model(model, files):
     operators = {op.op for op in model.graph.operators}
     assert set(re.findall(r"resolver\.(\w+)\(\)", text)) == {_METHODS[op] for op in operators}
     assert f"MicroMutableOpResolver<{len(operators)}>" in text
-    assert set(_METHODS) == set(KINDS)
+    assert set(_METHODS) >= set(KINDS)
 
 
 def test_the_arena_is_what_the_greediest_cortex_m_needs_and_a_margin(model):

@@ -125,6 +125,26 @@ def test_onnx(run_folder, here, capsys):
     onnx.checker.check_model(onnx.load("model.onnx"), full_check=True)
 
 
+@pytest.mark.oracle
+def test_onnx_int8_says_how_near_it_is(run_folder, here, capsys):
+    import onnx
+
+    source = str(run_folder / "model.safetensors")
+    arguments = ["--target", "onnx-int8", "--verify", "4", "--fixed-batch"]
+    assert main(["export", source, *arguments, "--format", "json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["path"] == "model-int8.onnx"
+    assert summary["agreement"]["examples"] == 4
+    assert 0 <= summary["agreement"]["rms_steps"] <= 16
+    parsed = onnx.load("model-int8.onnx")
+    onnx.checker.check_model(parsed, full_check=True)
+    assert parsed.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+    assert main(["export", source, *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "one image at a time" in text
+    assert "opset 18" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -21,6 +21,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddLogSoftmax();
   TfLiteStatus AddLogistic();
   TfLiteStatus AddMaxPool2D();
+  TfLiteStatus AddMirrorPad();
   TfLiteStatus AddMul();
   TfLiteStatus AddRelu();
   TfLiteStatus AddRelu6();
