@@ -161,13 +161,13 @@ class Builder:
             ExportError: other padding that no operator without a PAD reproduces; a window larger than the map.
         """
         _, h, w, _ = self._map(x).shape
+        if padding == "SAME":
+            return self._pool(x, op, kernel, stride, "SAME", (-(-h // stride[0]), -(-w // stride[1])))
         pads = padding if isinstance(padding, tuple) else (0, 0)
         windows = [Window(h, kernel[0], stride[0]), Window(w, kernel[1], stride[1])]
         for window, pad in zip(windows, pads, strict=True):
             if window.extent + 2 * pad < window.kernel:
                 raise self.refuse(f"a window of {window.kernel} does not fit a map of {window.extent}")
-        if padding == "SAME":
-            return self._pool(x, op, kernel, stride, "SAME", (-(-h // stride[0]), -(-w // stride[1])))
         axes = [pool_axis(window, pad, ceil_mode) for window, pad in zip(windows, pads, strict=True)]
         output = (axes[0].output, axes[1].output)
         if all(axis.valid for axis in axes):
