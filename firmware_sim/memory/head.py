@@ -23,12 +23,13 @@ _MAX_BUFFERS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class HeadBuffer:
-    """A buffer of the head before it is placed."""
+    """A buffer of the head before it is placed; `index` is that of its tensor, or of the operator that asked for it."""
 
     name: str
     kind: Literal["tensor", "scratch"]
     subgraph: int
     request: BufferRequest
+    index: int
 
 
 def head_buffers(
@@ -62,7 +63,7 @@ def head_buffers(
             is_planned = not tensor.is_variable or offset is not None
             if tensor.data is None and is_planned and count and tensor.index not in handles:
                 request = BufferRequest(round_up(count), lifetime.first, lifetime.last, offset)
-                buffers.append(HeadBuffer(tensor.name, "tensor", index, request))
+                buffers.append(HeadBuffer(tensor.name, "tensor", index, request, tensor.index))
     buffers.extend(_scratch_buffers(subgraphs, scratch, times))
     if len(buffers) > _MAX_BUFFERS:
         raise ModelError(f"{len(buffers)} buffers to plan; more than {_MAX_BUFFERS} are not supported")
@@ -101,5 +102,5 @@ def _scratch_buffers(subgraphs: Sequence[Subgraph], scratch: Sequence[Scratch], 
         count = 0 if lifetime is None else round_up(entry.bytes)
         lifetime = lifetime or Lifetime(UNSET, UNSET)
         request = BufferRequest(count, lifetime.first, lifetime.last)
-        buffers.append(HeadBuffer(name, "scratch", entry.subgraph, request))
+        buffers.append(HeadBuffer(name, "scratch", entry.subgraph, request, entry.operator))
     return buffers

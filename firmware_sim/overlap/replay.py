@@ -29,7 +29,7 @@ class Damage:
 
 
 def replay(
-    subgraph: Subgraph, tensors: Sequence[Tensor], places: Mapping[int, int], kernels: str
+    subgraph: Subgraph, tensors: Sequence[Tensor], places: Mapping[int, int], kernels: str | None
 ) -> tuple[Damage, ...]:
     """What a plan breaks in one run of a subgraph; empty if it is safe.
 
@@ -37,7 +37,7 @@ def replay(
         subgraph: operators in the order of their execution.
         tensors: its tensors with the shapes that the kernels see.
         places: tensor to its offset, for every tensor in the planned memory.
-        kernels: the kernel class that is to run it.
+        kernels: the kernel class that is to run it; None for unknown kernels, with which nothing may share bytes.
     """
     last_read = {index: len(subgraph.operators) for index in subgraph.outputs}
     for position, operator in enumerate(subgraph.operators):
@@ -46,7 +46,7 @@ def replay(
     live = {index for index in subgraph.inputs if index in places}
     # Planned but written by no operator: taken to be in use from the start.
     live |= {index for index in places if index in last_read} - {i for o in subgraph.operators for i in o.outputs}
-    found = [] if not _share(live, tensors, places) else [Damage(-1, *pair) for pair in _share(live, tensors, places)]
+    found = [Damage(-1, *pair) for pair in _share(live, tensors, places)]
     for position, operator in enumerate(subgraph.operators):
         live = {index for index in live if last_read.get(index, -1) >= position}
         dying = {index for index in live if last_read[index] == position and index in operator.inputs}
@@ -55,9 +55,13 @@ def replay(
             for other in live | (set(outputs) - {output}):
                 if not _overlap(tensors[output], tensors[other], places):
                     continue
-                is_safe = other in dying and all(
-                    _is_safe(rule, operator, tensors, output, other, places)
-                    for rule in rules(operator, tensors, kernels)
+                is_safe = (
+                    kernels is not None
+                    and other in dying
+                    and all(
+                        _is_safe(rule, operator, tensors, output, other, places)
+                        for rule in rules(operator, tensors, kernels)
+                    )
                 )
                 if not is_safe:
                     found.append(Damage(position, output, other))
