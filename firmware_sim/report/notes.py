@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from firmware_sim import preflight, profiles, sizes
+from firmware_sim.memory import offline
 from firmware_sim.model import Model
+from firmware_sim.overlap import rules, stored
 from firmware_sim.profiles import Profile
 from firmware_sim.targets import DEFAULT_RESERVE, Reserve, Target
 
@@ -26,6 +28,7 @@ def collect(
     notes = [_pixel_input(model, index) for index in model.subgraphs[0].inputs]
     if profile is None:
         profile = profiles.get(profiles.DEFAULT if target is None else target.profile)
+    notes.append(_memory_plan(model, profile))
     notes.extend(f"TFLM may refuse this: {r}" for r in preflight.refusals(model, profile) if not r.certain)
     if target is not None:
         notes.append(
@@ -34,6 +37,23 @@ def collect(
         )
         notes.extend(target.notes)
     return tuple(note for note in notes if note)
+
+
+def _memory_plan(model: Model, profile: Profile) -> str:
+    """A plan that lets outputs overlap inputs is right for some kernels and computes garbage with others."""
+    recorded = stored.recorded_kernels(model)
+    if not stored.overlaps(model):
+        if recorded is None or offline.METADATA in model.metadata:
+            return ""
+        return f"The file says that it has a memory plan for {recorded} kernels, but the plan is gone."
+    made = f"was made for {recorded} kernels" if recorded else "does not say for which kernels it was made"
+    kernels = rules.class_of(profile)
+    if not stored.damages(model, kernels):
+        return f"The file's memory plan lets outputs overlap inputs and {made}. It holds for {kernels} kernels."
+    return (
+        f"WRONG OUTPUTS with {kernels} kernels: the file's memory plan lets outputs overlap inputs in a way that these "
+        f"kernels are not known to bear; it {made}. Shrink the original file again with --kernels {kernels}."
+    )
 
 
 def _pixel_input(model: Model, index: int) -> str:

@@ -19,7 +19,7 @@ from firmware_sim.schema import PADDING
 
 # Zero in these means a weight of zero; an int4 is packed and a uint8 has a zero point.
 _ELEMENT_BYTES = {"INT8": 1, "FLOAT32": 4}
-_INTEGERS = {"INT32": np.dtype("<i4"), "INT64": np.dtype("<i8")}
+_PAIRS = {"INT32": "<8i", "INT64": "<8q"}  # of the four axes
 _MOST_ROWS = 64  # that are tried; each costs multiplications
 
 
@@ -92,12 +92,12 @@ def _pads_with_zero_point(graph: DraftGraph, pad: Operator) -> bool:
 
 def _margins(paddings: Tensor) -> list[tuple[int, int]] | None:
     """Rows before and behind, per axis, if only height and width are padded."""
-    kind = _INTEGERS.get(paddings.type)
-    if kind is None or paddings.data is None or paddings.shape != (4, 2):
+    layout = _PAIRS.get(paddings.type)
+    if layout is None or paddings.data is None or paddings.shape != (4, 2):
         return None
-    values = np.frombuffer(paddings.data, kind, 8).reshape(4, 2)
-    margins = [(int(before), int(behind)) for before, behind in values]
-    return margins if not any((*margins[0], *margins[3])) and int(values.min()) >= 0 else None
+    values: tuple[int, ...] = unpack_from(layout, paddings.data)
+    margins = list(zip(values[::2], values[1::2], strict=True))
+    return margins if not any((*margins[0], *margins[3])) and min(values) >= 0 else None
 
 
 def _fit(graph: DraftGraph, pad: Operator, convolution: Operator, axis: int, margin: tuple[int, int]) -> _Fit | None:

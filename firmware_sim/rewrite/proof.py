@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ INPUTS: Final = 100
 """How many inputs a proof compares, the extreme ones included."""
 
 _EXTREMES: Final = 3
+_TYPES: Final = ("BOOL", "FLOAT32", "INT16", "INT32", "INT64", "INT8", "UINT8")
 _MOST_WORKERS: Final = 4
 _TIMEOUT_S: Final = 600.0
 _SHARE: Final = "import sys; from firmware_sim.rewrite.proof import _share; _share(sys.stdin.buffer.read())"
@@ -50,10 +52,14 @@ def prove(before: bytes, after: bytes, *, name: str, inputs: int = INPUTS) -> Pr
         inputs: how many.
 
     Raises:
-        ModelError: TFLM refuses the model as it was.
+        ModelError: TFLM refuses the model as it was, or an input has a type that no values are made up for.
         UsageError: TFLM is not installed.
         InternalError: the rewritten model is refused, or an output differs.
     """
+    for tensor in (model := read(before, name=name)).subgraphs[0].inputs:
+        kind = model.subgraphs[0].tensors[tensor].type
+        if kind not in _TYPES:
+            raise ModelError(f"TFLM was not run: no values are made up for an input of type {kind}", where=name)
     workers = max(1, min(_MOST_WORKERS, os.cpu_count() or 1, inputs // 10))
     edges = [inputs * number // workers for number in range(workers + 1)]
     with ThreadPoolExecutor(workers) as pool:
@@ -62,7 +68,7 @@ def prove(before: bytes, after: bytes, *, name: str, inputs: int = INPUTS) -> Pr
                 lambda edge: tflm.apart(
                     _SHARE, _HEADER.pack(len(before), edge[0], edge[1] - edge[0]) + before + after, timeout_s=_TIMEOUT_S
                 ),
-                zip(edges, edges[1:], strict=False),
+                pairwise(edges),
             )
         )
     results = [_outcome(printed, problem, name) for printed, problem in shares]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
 from firmware_sim import memreport
@@ -172,6 +173,12 @@ class _Outcome:
     bound_bytes: int | None = None
     notes: tuple[str, ...] = ()
 
+    def model(self, name: str) -> Model:
+        return read(self.content, name=name)
+
+    def head_bytes(self) -> list[int]:
+        return [report.arena.head_bytes for report in self.reports.values()]
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:
@@ -184,33 +191,30 @@ class _Run:
     known: dict[bytes, Reports] = field(default_factory=dict)
 
     def best(self, content: bytes) -> _Outcome:
-        """The outcome with the lowest totals of all chains of passes in which no build gets worse."""
-        outcomes: dict[bytes, _Outcome] = {}
+        """What all passes together give, or the best of fewer where a pass makes some build worse."""
+        before = self.reports(content)
+        outcomes: list[_Outcome] = []
         for chain in _CHAINS:
             stages = self.rewritten(content, chain)
-            last = stages[-1][1] if stages else content
-            if last not in outcomes:
-                outcomes[last] = self.planned(content, stages)
-        before = self.reports(content)
-        accepted = [outcome for outcome in outcomes.values() if _never_worse(outcome.reports, before)]
-        return min(
-            accepted,
-            key=lambda outcome: (
-                [outcome.reports[build.id].arena.total_bytes for build in (self.profile, *self.builds)],
-                len(outcome.content),
-            ),
-        )
+            outcomes.append(self.planned(content, stages))
+            files = [before, *(self.reports(file) for _, file in stages), outcomes[-1].reports]
+            if all(_never_worse(after, one) for one, after in pairwise(files)):
+                break
+        accepted = [outcome for outcome in outcomes if _never_worse(outcome.reports, before)]
+        builds = (self.profile, *self.builds)
+        return min(accepted, key=lambda outcome: [outcome.reports[build.id].arena.total_bytes for build in builds])
 
     def rewritten(self, content: bytes, chain: tuple[str, ...]) -> list[tuple[str, bytes]]:
         """Name and file after each pass of a chain that changed anything."""
         stages = []
+        draft = open_draft(content, name=self.name)
         for name in chain:
             if name in self.without:
                 continue
-            draft = open_draft(content, name=self.name)
             changed = _REWRITES[name](draft, self.kernels)
             if changed.graphs != draft.graphs:
                 content = finish(changed)
+                draft = open_draft(content, name=self.name)
                 stages.append((name, content))
         return stages
 
@@ -222,9 +226,11 @@ class _Run:
         for name, overlap in (("plan", False), ("overlap", True)):
             if name in self.without or "plan" in self.without:
                 continue
-            found = plan(read(content, name=self.name), self.kernels, overlap=overlap, time_s=self.time_s)
+            found = plan(outcome.model(self.name), self.kernels, overlap=overlap, time_s=self.time_s)
             if found.solution is None:
                 return replace(outcome, notes=(f"no memory plan: {found.reason}",))
+            if found.solution.peak_bytes >= max(outcome.head_bytes()):
+                continue
             file = self.with_plan(content, found, overlap)
             reports = self.reports(file)
             if _never_worse(reports, outcome.reports) and _saves(reports, outcome.reports):
@@ -269,5 +275,5 @@ _REWRITES: Final[Mapping[str, Callable[[Draft, str], Draft]]] = {
     "clean": lambda draft, kernels: clean(draft),
     "reorder": _reordered,
 }
-# The longest chain first: of equal outcomes it wins. The others are there for models that a pass makes worse in some build.
+# The others are for models that a pass makes worse in some build.
 _CHAINS: Final = (("fold-pad", "clean", "reorder"), ("fold-pad", "clean"), ("clean", "reorder"), ("clean",), ())
