@@ -9,7 +9,11 @@ from firmware_sim.report.shrink.svg import maps
 from firmware_sim.report.shrink.text import evidence
 from firmware_sim.rewrite.shrink import PASSES
 
-_STYLE = "\nmain{max-width:1920px}body{max-width:1920px}.maps{display:flex;flex-wrap:wrap;gap:16px}.maps svg{flex:1 1 420px;min-width:0}\n"
+_STYLE = """
+body{max-width:1920px}
+.maps{display:flex;flex-wrap:wrap;gap:16px}
+.maps svg{flex:1 1 420px;min-width:0}
+"""
 
 
 def render(report: ShrinkReport) -> str:
