@@ -43,7 +43,7 @@ def _is_plain(problem: Problem) -> bool:
 
 
 def _rectangles(cp_model: Any, problem: Problem, offsets: Sequence[int], bound_bytes: int, time_s: float) -> Found:
-    """Time is fixed, offsets are free. First whether the bound can be met, which is often found fast; then the least peak."""
+    """Time is fixed, offsets are free. First whether the bound can be met, often found fast; then the least peak."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for moment, live in enumerate(problem.moments):

@@ -20,7 +20,6 @@ from firmware_sim.schema import PADDING
 # Zero in these means a weight of zero; an int4 is packed and a uint8 has a zero point.
 _ELEMENT_BYTES = {"INT8": 1, "FLOAT32": 4}
 _PAIRS = {"INT32": "<8i", "INT64": "<8q"}  # of the four axes
-_MOST_ROWS = 64  # that are tried; each costs multiplications
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,10 @@ def _margins(paddings: Tensor) -> list[tuple[int, int]] | None:
 
 
 def _fit(graph: DraftGraph, pad: Operator, convolution: Operator, axis: int, margin: tuple[int, int]) -> _Fit | None:
-    """The fewest rows of zeros with which SAME reads what the padded VALID convolution read; None if there are none."""
+    """The fewest rows of zeros with which SAME reads what the padded VALID convolution read; None if there are none.
+
+    Each row costs multiplications, so that more rows of zeros than the kernel has are not worth it.
+    """
     name = "h" if axis == 1 else "w"
     size = graph.tensors[pad.inputs[0]].shape[axis]
     out = graph.tensors[convolution.outputs[0]].shape[axis]
@@ -111,7 +113,7 @@ def _fit(graph: DraftGraph, pad: Operator, convolution: Operator, axis: int, mar
         return None
     fits = (
         _Fit(before, rows - before)
-        for rows in range(_MOST_ROWS + 1 if dilation == 1 else 1)
+        for rows in range(kernel + 1 if dilation == 1 else 1)
         for before in range(rows + 1)
         if same_padding(size, out, kernel + rows, stride, dilation) == margin[0] + before
     )
