@@ -15,6 +15,10 @@ from firmware_sim.model import Model
 
 METADATA: Final = "OfflineMemoryAllocation"
 """Name of the metadata entry that holds the plan."""
+
+RECORD: Final = "sapool.memory_plan"
+"""Metadata entry that says for which kernels the plan of a file was made (`firmware_sim.overlap.stored`)."""
+
 _ONLINE: Final = -1  # kOnlinePlannedBuffer
 _VERSION: Final = 1
 _HEADER_WORDS: Final = 3  # version and subgraph, which TFLM ignores, and the number of tensors

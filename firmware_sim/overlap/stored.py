@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from firmware_sim.memory.offline import offline_plan
+from firmware_sim.memory.offline import RECORD, offline_plan
 from firmware_sim.model import Model
 from firmware_sim.overlap.replay import Damage, replay
 from firmware_sim.overlap.rules import members
-
-RECORD: Final = "sapool.memory_plan"
-"""Metadata entry that says for which kernels the plan of a file was made."""
 
 _SCHEMA: Final = "sapool.memory-plan/1"
 

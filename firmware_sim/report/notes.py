@@ -5,7 +5,6 @@ from __future__ import annotations
 from firmware_sim import preflight, profiles, sizes
 from firmware_sim.memory import offline
 from firmware_sim.model import Model
-from firmware_sim.overlap import rules, stored
 from firmware_sim.profiles import Profile
 from firmware_sim.targets import DEFAULT_RESERVE, Reserve, Target
 
@@ -41,6 +40,11 @@ def collect(
 
 def _memory_plan(model: Model, profile: Profile) -> str:
     """A plan that lets outputs overlap inputs is right for some kernels and computes garbage with others."""
+    if offline.METADATA not in model.metadata and offline.RECORD not in model.metadata:
+        return ""
+    # Not imported before it is needed: replaying a plan takes numpy.
+    from firmware_sim.overlap import rules, stored
+
     recorded = stored.recorded_kernels(model)
     if not stored.overlaps(model):
         if recorded is None or offline.METADATA in model.metadata:

@@ -10,6 +10,7 @@ from typing import Final
 from firmware_sim import memreport
 from firmware_sim.accounting import MemoryReport
 from firmware_sim.errors import InternalError, ModelError, UsageError
+from firmware_sim.memory.offline import RECORD
 from firmware_sim.model import COMPRESSION_METADATA, Model, read
 from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import HeadPlan, plan, profiles_of
@@ -240,7 +241,7 @@ class _Run:
 
     def with_plan(self, content: bytes, found: HeadPlan, overlap: bool) -> bytes:
         draft = open_draft(content, name=self.name)
-        metadata = {stored.RECORD: stored.record(self.kernels)} if overlap else {}
+        metadata = {RECORD: stored.record(self.kernels)} if overlap else {}
         return finish(replace(draft, offsets=found.offsets, metadata=metadata))
 
     def reports(self, content: bytes) -> Reports:
