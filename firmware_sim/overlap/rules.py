@@ -121,7 +121,10 @@ def _case(operator: Operator, geometry: Windows, data: Tensor, weights: Tensor |
         return "pool"
     height, width = geometry.height, geometry.width
     if operator.op == "DEPTHWISE_CONV_2D":
-        return "depthwise convolution of one channel" if data.shape[3] == 1 else "depthwise convolution"
+        if data.shape[3] > 1:
+            return "depthwise convolution"
+        is_simple = height.kernel == 1 and (width.kernel == 1 or height.size == 1)
+        return f"depthwise convolution of one channel{' and one row or pixel' if is_simple else ''}"
     if weights.shape[3] != data.shape[3]:
         return "convolution in groups"
     if height.kernel == width.kernel == 1:

@@ -177,6 +177,8 @@ def test_two_bytes_too_near_compute_something_else():
         (convolution((1, 48, 48, 125), 125, op="DEPTHWISE_CONV_2D"), "cmsis-nn-dsp", 50 * 125),
         (convolution((1, 8, 8, 4), 4, (1, 1), stride=2), "cmsis-nn", 16),
         (convolution((1, 1, 40, 4), 4, (1, 3)), "cmsis-nn-mve", None),
+        (convolution((1, 9, 9, 1), 2, op="DEPTHWISE_CONV_2D", padding="VALID"), "cmsis-nn-mve", 2 * 49 - (6 * 9 + 6)),
+        (convolution((1, 1, 9, 1), 2, (1, 3), op="DEPTHWISE_CONV_2D"), "cmsis-nn-mve", None),
         (convolution((1, 4, 4, 4), 4, op="AVERAGE_POOL_2D", kernel=(2, 2), stride=2), "any", 4),
         (adding((1, 4, 4, 4)), "any", 0),
     ],

@@ -67,8 +67,8 @@ def _saved(shrunk: Shrunk) -> str:
 def _bound(shrunk: Shrunk) -> list[str]:
     if shrunk.bound_bytes is None:
         return []
-    bound = f"  bound     no plan of these operators for these kernels has a head below {shrunk.bound_bytes:,}"
-    return [bound]
+    where = " in the build with the largest scratch buffers" if len(shrunk.builds) > 1 else ""
+    return [f"  bound     no plan of these operators and kernels has a head below {shrunk.bound_bytes:,}{where}"]
 
 
 def _build(build: BuildUse) -> str:
