@@ -1,10 +1,11 @@
 """What shrinking saves, for every int8 model of a collection, every kernel class and every build of TFLM.
 
-    python benchmarks/shrink.py ../shared/tflite --prove
+    python benchmarks/shrink.py ../shared/tflite --prove 10000000
 
 The folder holds models and a truth.json, a list of {"file", "kind", ...}. Writes benchmarks/results/shrink.csv: a row for
-each model, kernel class and build, with head and total before and after as predicted, and, with --prove, what TFLM on this
-machine prints for the new file after its outputs were compared on 100 inputs (build host64 only).
+each model, kernel class and build, with head and total before and after as predicted, and, for models of at most
+as many multiply-accumulates as --prove says, what TFLM on this machine prints for the new file (build host64) after its
+outputs were compared on 100 inputs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ COLUMNS = (
 LARGE_BYTES = 20_000
 
 
-def rows(folder: Path, proving: bool) -> Iterator[dict[str, Any]]:
+def rows(folder: Path, most_macs: int) -> Iterator[dict[str, Any]]:
     """One row for each model, class and build; a model that cannot be shrunk has one row a class, with the problem."""
     for entry in json.loads((folder / "truth.json").read_text("utf-8")):
         if entry["kind"] != "int8":
@@ -48,7 +49,8 @@ def rows(folder: Path, proving: bool) -> Iterator[dict[str, Any]]:
                 shrunk = shrink(content, kernels=kernels, name=entry["file"])
                 common["seconds"] = f"{time.monotonic() - start:.2f}"
                 start = time.monotonic()
-                if proving and shrunk.is_changed and shrunk.content not in proofs:
+                macs = sum(layer.macs for layer in shrunk.before.layers)
+                if macs <= most_macs and shrunk.is_changed and shrunk.content not in proofs:
                     proofs[shrunk.content] = prove(content, shrunk.content, name=entry["file"])
                     common["tflm_seconds"] = f"{time.monotonic() - start:.2f}"
                 proof = proofs.get(shrunk.content)
@@ -96,7 +98,9 @@ def summary(table: list[dict[str, Any]]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--prove", action="store_true", help="run every rewritten model in TFLM")
+    parser.add_argument(
+        "--prove", type=int, default=0, metavar="MACS", help="run rewritten models up to this size in TFLM"
+    )
     arguments = parser.parse_args()
     table = []
     for row in rows(arguments.folder, arguments.prove):
