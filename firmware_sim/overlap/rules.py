@@ -88,7 +88,7 @@ def rules(operator: Operator, tensors: Sequence[Tensor], kernels: str) -> tuple[
 
 
 def _rule(operator: Operator, tensors: Sequence[Tensor], library: str) -> Rule:
-    if operator.is_custom or len(operator.outputs) != 1:
+    if operator.is_custom or len(operator.outputs) != 1 or not operator.inputs or operator.inputs[0] < 0:
         return APART
     if operator.op in _WINDOWED:
         return _windowed(operator, tensors, library)
@@ -102,7 +102,10 @@ def _rule(operator: Operator, tensors: Sequence[Tensor], library: str) -> Rule:
 
 def _windowed(operator: Operator, tensors: Sequence[Tensor], library: str) -> Rule:
     data, result = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
-    weights = tensors[operator.inputs[1]] if len(operator.inputs) > 1 else None
+    has_weights = not operator.op.endswith("POOL_2D")
+    if has_weights and (len(operator.inputs) < 2 or operator.inputs[1] < 0):
+        return APART
+    weights = tensors[operator.inputs[1]] if has_weights else None
     allowed = _TYPES[library == "reference"]
     if data.type not in allowed or result.type != data.type or (weights and weights.type not in allowed):
         return APART

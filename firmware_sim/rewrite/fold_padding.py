@@ -39,7 +39,7 @@ def fold_padding(draft: Draft) -> Draft:
 
 def _folded(graph: DraftGraph) -> DraftGraph:
     for pad in graph.operators:
-        if pad.op in ("PAD", "PADV2") and not pad.is_custom:
+        if pad.op in ("PAD", "PADV2") and not pad.is_custom and min(pad.inputs[:2], default=-1) >= 0:
             graph = _without(graph, pad)
     return graph
 
