@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import plan, profiles_of
 from firmware_sim.report import notes
 from firmware_sim.report.shrink import ShrinkReport, formats, render
+from firmware_sim.report.shrink.json import schema
 from firmware_sim.rewrite.draft import finish, open_draft
 from firmware_sim.rewrite.proof import Proof, prove
 from firmware_sim.rewrite.shrink import PASSES, shrink
@@ -213,7 +215,9 @@ def test_reports():
     assert "outputs of 100 inputs are the same" in text
     assert "WRONG OUTPUTS are possible with cmsis-nn" in text
     stored_json = json.loads(render(report, "json"))
-    assert stored_json["schema"] == "sapool.shrink/1"
+    jsonschema.Draft202012Validator(schema()).validate(stored_json)
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(render(ShrinkReport(shrunk, None, "why"), "json")))
+    assert list(schema()["properties"]) == list(stored_json)
     assert stored_json["after"]["head_bytes"] == stored_json["passes"][-1]["head_bytes"] == 9_232
     assert [build["profile"] for build in stored_json["builds"]] == [build.profile for build in shrunk.builds]
     page = ElementTree.fromstring(render(report, "html").partition("\n")[2])

@@ -1,14 +1,22 @@
-"""The format `json`: `sapool.shrink/1`."""
+"""The format `json`, as the schema `sapool.shrink/1` beside this file states."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from firmware_sim.report.shrink import ShrinkReport
 
 ID = "sapool.shrink/1"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the format."""
+    content: dict[str, Any] = json.loads(Path(__file__).with_name("shrink-1.schema.json").read_text("utf-8"))
+    return content
 
 
 def render(report: ShrinkReport) -> str:
