@@ -19,7 +19,7 @@ _PASSES = {
     "fold-pad": "Keep PAD operators in front of convolutions.",
     "clean": "Keep what does nothing.",
     "reorder": "Keep the order of the operators.",
-    "overlap": "Let no output overlap an input: slower to fill, safe with any kernels.",
+    "overlap": "Let no output overlap an input: the plan then holds for any kernels.",
     "plan": "Leave the memory plan to TFLM.",
 }
 _KERNELS = ("reference", "cmsis-nn", "cmsis-nn-dsp", "cmsis-nn-mve", "any")
