@@ -93,8 +93,13 @@ def _arena(report: MemoryReport) -> list[str]:
         state = f"not exact: {why}" if why else "exact"
         shown = "unknown" if size is None else describe(size)
         lines.append(f"  {label:<8} {shown:<32} {state}")
-    gap = f"this {arena.planner} plan has {arena.gap_bytes:,} more" if arena.gap_bytes else "this plan meets that"
-    lines.append(f"  no plan can have a head below {arena.lower_bound_bytes:,} bytes; {gap}")
+    if arena.gap_bytes < 0:
+        lines.append(
+            f"  the model's own plan lets buffers overlap: without that, {arena.lower_bound_bytes:,} bytes at least"
+        )
+    else:
+        gap = f"this {arena.planner} plan has {arena.gap_bytes:,} more" if arena.gap_bytes else "this plan meets that"
+        lines.append(f"  no plan can have a head below {arena.lower_bound_bytes:,} bytes; {gap}")
     lines += [f"  not accounted for: {printable(item)}" for item in arena.unmodelled]
     lines += ["tail"] + [f"  {part.bytes:>10,}  {printable(part.name)}" for part in arena.tail] if arena.tail else []
     return lines

@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "Export a checkpoint to int8 TFLite or ONNX.",
     "memreport": "Report what a .tflite file needs in RAM and flash.",
     "plan": "Plan the memory of a .tflite file anew.",
+    "shrink": "Rewrite a .tflite file to need less arena.",
     "check": "Check models against the size budgets of a project.",
     "targets": "List the boards that are known.",
     "models": "List the networks and pooling methods that can be built.",

@@ -89,7 +89,7 @@ def command(
         render(
             memreport(content, profile=profile, target=target, reserve=reserve),
             format_,
-            notes=collect(content, target, reserve=reserve),
+            notes=collect(content, target, profile=profile, reserve=reserve),
             style=style,
         )
         for profile, target in wanted
