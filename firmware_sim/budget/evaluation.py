@@ -12,9 +12,11 @@ from firmware_sim.accounting import MemoryReport, memreport
 from firmware_sim.budget.baseline import Baseline, Key
 from firmware_sim.budget.budget import Budget
 from firmware_sim.budget.running import running
-from firmware_sim.budget.verdict import Verdict, check
+from firmware_sim.budget.verdict import Limit, Status, Verdict, check
 from firmware_sim.errors import BudgetExceeded, FileError, UsageError
 from firmware_sim.model import Model, read
+from firmware_sim.overlap.standing import standing
+from firmware_sim.profiles import Profile
 from firmware_sim.records import Record
 from firmware_sim.report.diff import Measured, from_report
 from firmware_sim.targets import resolve
@@ -127,7 +129,7 @@ class _Bench:
             return Unreadable(budget, str(path), found, profile.id)
         model, report = found
         before = baseline.entries.get(_key(budget, str(path), profile.id)) if baseline else None
-        more = running(budget, model, profile, lambda: self._refused(path, model))
+        more = (*running(budget, model, profile, lambda: self._refused(path, model)), *_plan(model, profile))
         return check(budget, report, before=before, accept=accept, more=more)
 
     def _measure(self, path: Path, name: str) -> tuple[Model, MemoryReport] | FileError:
@@ -146,6 +148,14 @@ class _Bench:
         if model.sha256 not in self.refusals:
             self.refusals[model.sha256] = refused(path.read_bytes())
         return self.refusals[model.sha256]
+
+
+def _plan(model: Model, profile: Profile) -> tuple[Limit, ...]:
+    """Outputs that are wrong with the budget's kernels, or a plan that was dropped, are worse than too many bytes."""
+    found = standing(model, profile)
+    if found is None:
+        return ()
+    return (Limit("plan", "memory plan", Status.PASS if found.holds else Status.FAIL, note=found.text),)
 
 
 def _notes(

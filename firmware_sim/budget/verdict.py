@@ -14,7 +14,9 @@ from firmware_sim.memory.elements import round_up
 from firmware_sim.records import Record
 from firmware_sim.report.diff import Measured
 
-Kind = Literal["arena", "flash", "board", "region", "arena-increase", "flash-increase", "operators", "runs", "exact"]
+Kind = Literal[
+    "arena", "flash", "board", "region", "arena-increase", "flash-increase", "operators", "runs", "plan", "exact"
+]
 
 
 class Status(Enum):

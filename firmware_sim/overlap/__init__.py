@@ -5,4 +5,5 @@ rules.py     finds the rule of an operator
 windows.py   where convolutions and pools read
 distance.py  how far above its output an input has to begin
 replay.py    checks a finished plan step by step, without these distances
+standing.py  how the plan of a file stands to the kernels of a profile
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_sim import profiles, sizes
-from firmware_sim.memory import offline
 from firmware_sim.model import Model
+from firmware_sim.overlap.standing import standing
 
 if TYPE_CHECKING:
     from firmware_sim.profiles import Profile
@@ -27,7 +27,8 @@ def collect(
     notes = [_pixel_input(model, index) for index in model.subgraphs[0].inputs]
     if profile is None:
         profile = profiles.get(profiles.DEFAULT if target is None else target.profile)
-    notes.append(_memory_plan(model, profile))
+    plan = standing(model, profile)
+    notes.append(plan.text if plan else "")
     if target is not None:
         from firmware_sim.targets import DEFAULT_RESERVE
 
@@ -39,28 +40,6 @@ def collect(
         )
         notes.extend(target.notes)
     return tuple(note for note in notes if note)
-
-
-def _memory_plan(model: Model, profile: Profile) -> str:
-    """A plan that lets outputs overlap inputs is right for some kernels and computes garbage with others."""
-    if offline.METADATA not in model.metadata and offline.RECORD not in model.metadata:
-        return ""
-    # Not imported before it is needed: replaying a plan takes numpy.
-    from firmware_sim.overlap import rules, stored
-
-    recorded = stored.recorded_kernels(model)
-    if not stored.overlaps(model):
-        if recorded is None or offline.METADATA in model.metadata:
-            return ""
-        return f"The file says that it has a memory plan for {recorded} kernels, but the plan is gone."
-    made = f"was made for {recorded} kernels" if recorded else "does not say for which kernels it was made"
-    kernels = rules.class_of(profile)
-    if not stored.damages(model, kernels):
-        return f"The file's memory plan lets outputs overlap inputs and {made}. It holds for {kernels} kernels."
-    return (
-        f"WRONG OUTPUTS with {kernels} kernels: the file's memory plan lets outputs overlap inputs in a way that these "
-        f"kernels are not known to bear; it {made}. Shrink the original file again with --kernels {kernels}."
-    )
 
 
 def _pixel_input(model: Model, index: int) -> str:

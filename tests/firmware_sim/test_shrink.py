@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import jsonschema
@@ -16,6 +17,7 @@ from oracles.shared import MODELS
 from support.tflite_files import Graph, Op, T, convolution_options, small_network, tflite
 
 from firmware_sim import memreport, profiles, read
+from firmware_sim.budget import evaluate, state
 from firmware_sim.errors import InternalError, ModelError, UsageError
 from firmware_sim.memory.offline import METADATA, RECORD, encode
 from firmware_sim.overlap import stored
@@ -121,6 +123,24 @@ def test_a_plan_for_other_kernels_is_called_unsafe():
     assert "holds for reference kernels" in note
     lost = replace(model, metadata={RECORD: model.metadata[RECORD]})
     assert "the plan is gone" in notes.collect(lost)[0]
+
+
+def test_a_check_fails_where_the_plan_is_for_other_kernels(tmp_path: Path):
+    content = shrink(point_wise(), kernels="reference").content
+    (tmp_path / "m.tflite").write_bytes(content)
+    budgets = [
+        state({"name": profile, "model": "m.tflite", "target": profile, "arena": "1 MiB"}, tmp_path)
+        for profile in ("cortex-m-reference", "cortex-m-cmsis-nn-dsp")
+    ]
+    right, wrong = evaluate(budgets).results
+    assert [(limit.status.value, limit.note[:40]) for limit in right.limits if limit.kind == "plan"] == [
+        ("PASS", "The file's memory plan lets outputs over")
+    ]
+    assert [(limit.status.value, limit.note[:32]) for limit in wrong.limits if limit.kind == "plan"] == [
+        ("FAIL", "WRONG OUTPUTS with cmsis-nn-dsp ")
+    ]
+    assert not right.exceeded
+    assert wrong.exceeded
 
 
 def test_passes_can_be_switched_off():

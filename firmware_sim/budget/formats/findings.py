@@ -22,6 +22,7 @@ RULES: Final = {
     "flash-increase": "The model file has grown more than the budget allows.",
     "operators": "The model has an operator that the budget does not allow.",
     "runs": "TensorFlow Lite Micro does not take the model, or may not.",
+    "plan": "The model's own memory plan is gone, or makes its outputs wrong with these kernels.",
     "exact": "The figures of the model are not exact.",
     "unreadable": "The model cannot be read, or TensorFlow Lite Micro refuses it.",
 }
