@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 @click.option("--threads", type=int, help="Threads of torch on the CPU; one by default.")
 @click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="What to train on.")
 @click.option(
+    "--resume", is_flag=True,
+    help="Go on where the training in the output folder was interrupted; from the beginning if there is none.",
+)  # fmt: skip
+@click.option(
     "--output", "-o", type=click.Path(file_okay=False, path_type=Path), default="run", show_default=True,
     help="Folder for the results.",
 )  # fmt: skip
@@ -49,6 +53,7 @@ def command(
     resolution: int | None,
     weights: Path | None,
     new_classifier: bool,
+    resume: bool,
     output: Path,
     **recipe: int | float | str | None,
 ) -> None:
@@ -60,7 +65,9 @@ def command(
     sapool train --data flowers.tar --model mobilenet_v2-average:padding=symmetric --resolution 128 \\
         --weights mobilenet_v2-b0353104.pth --new-classifier
 
-    Writes model.safetensors, calibration.npy (images for `sapool export`), metrics.csv and summary.json into the folder.
+    Writes model.safetensors, calibration.npy (images for `sapool export`), metrics.csv and summary.json into the folder, and
+    last.ckpt at the end of each epoch: the same command with --resume goes on from there, and ends with the same weights as
+    a training without interruption.
     Weights are learned on the train part, the epoch is chosen on val, and the accuracy that is printed comes from test,
     which is looked at once, at the end. Parts that the data lacks are split off, the same way for the same --split-seed.
     """
@@ -76,9 +83,12 @@ def command(
     dataset = open_data(data, resolution=spec.resolution, channels=spec.channels, seed=seed, skip_broken=skip_broken)
 
     from sapool.training.progress import fit_progress
-    from sapool.training.run import save, train
+    from sapool.training.run import SNAPSHOT, save, train
 
-    run = train(spec, dataset, config, split_seed=seed, start=start, progress=fit_progress())
+    run = train(
+        spec, dataset, config, split_seed=seed, start=start, snapshot=output / SNAPSHOT, resume=resume,
+        progress=fit_progress(),
+    )  # fmt: skip
     _tell(run, save(run, output))
 
 

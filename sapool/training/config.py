@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from firmware_sim.errors import UsageError
 
-_MAX_SEED = 2**63 - 1
+_MAX_SEED: Final = 2**63 - 1
+_MACHINE: Final = ("threads", "accelerator")
+"""Settings that say where a network is trained, not how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,10 @@ class FitConfig:
     seed: int = 0
     threads: int = 1
     accelerator: str = "auto"
+
+    def recipe(self) -> dict[str, Any]:
+        """The settings that say how the network is trained, wherever that is."""
+        return {name: value for name, value in asdict(self).items() if name not in _MACHINE}
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from firmware_sim.errors import UsageError
 from sapool.data import DataSet
+from sapool.data.fingerprint import fingerprint
 from sapool.training.config import FitConfig
 from sapool.training.history import EpochMetrics
 from sapool.training.progress import FitProgress, Silent
@@ -20,11 +22,10 @@ from sapool.training.start import Start
 from sapool.training.threads import torch_threads
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Trainer
+    from lightning.pytorch import Callback, Trainer
     from torch import nn
 
     from sapool.spec import ModelSpec
-    from sapool.training.recorder import Recorder
 
 _VALIDATION_BATCH: Final = 256
 
@@ -56,23 +57,28 @@ def fit(
     config: FitConfig | None = None,
     *,
     start: Start | None = None,
+    snapshot: Path | None = None,
+    resume: bool = False,
     progress: FitProgress | None = None,
 ) -> FitResult:
     """Build the network of `spec` and train it.
 
-    The same arguments give the same weights on the CPU, for the same number of threads.
+    The same arguments give the same weights on the CPU, for the same number of threads; also after interruptions, with
+    `resume`.
 
     Args:
         spec: the network; its resolution and classes have to be those of the data.
         dataset: learns from `train`, chooses the best epoch by `val`, does not look at `test`.
         config: the recipe; the usual one if None.
         start: weights to start from; random ones if None.
+        snapshot: a file to put the state of the training into at the end of each epoch; nothing is written if None.
+        resume: go on from `snapshot`, if there is one; start at the beginning otherwise.
         progress: told how it goes.
 
     Raises:
         UsageError: network and data do not fit together, too few images, a training that diverges, or a missing
-            package; weights for another network.
-        FileError: weights that cannot be read.
+            package; weights for another network; a snapshot of another training.
+        FileError: weights or a snapshot that cannot be read.
     """
     _require_packages()
     import torch
@@ -91,13 +97,25 @@ def fit(
         network = models.build(spec)
     if start is not None:
         start.into(network)
-    return fit_module(network, dataset, config, progress=progress)
+    return fit_module(
+        network, dataset, config, name=str(spec), snapshot=snapshot, resume=resume, progress=progress
+    )
 
 
 def fit_module(
-    network: nn.Module, dataset: DataSet, config: FitConfig, *, progress: FitProgress | None = None
+    network: nn.Module,
+    dataset: DataSet,
+    config: FitConfig,
+    *,
+    name: str = "",
+    snapshot: Path | None = None,
+    resume: bool = False,
+    progress: FitProgress | None = None,
 ) -> FitResult:
-    """Train any network that takes [B, C, H, W] and gives [B, classes]; see `fit`. The network itself is changed."""
+    """Train any network that takes [B, C, H, W] and gives [B, classes]; see `fit`. The network itself is changed.
+
+    `name` says what the network is; a snapshot goes on with networks of the same name only.
+    """
     _require_packages()
     import torch
 
@@ -108,15 +126,23 @@ def fit_module(
     _check(dataset)
     progress = progress or Silent()
     recorder = Recorder(progress)
+    callbacks: list[Callback] = [recorder]
+    last = None
+    if snapshot is not None:
+        from sapool.training.snapshots import Snapshots, read
+
+        identity = _identity(name or type(network).__name__, network, dataset, config)
+        last = read(snapshot) if resume else None
+        if last is not None:
+            last.check(identity)
+        callbacks.append(Snapshots(snapshot, identity))
     # torch's type hints leave this argument of `to` out.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = Classifier(network, config, flip=dataset.flip_keeps_label)
     sampler = ShuffledBatches(len(dataset.train), config.batch_size, config.seed)
     started = time.perf_counter()
     with torch_threads(config.threads), torch.random.fork_rng(devices=[]), quiet_lightning():
-        # Layers such as dropout draw from torch's own generator.
-        torch.manual_seed(config.seed)
-        trainer = _trainer(config, recorder)
+        trainer = _trainer(config, callbacks)
         progress.begin(config.epochs, len(sampler) * sampler.batch_size)
         try:
             with _interrupts_stay_interrupts():
@@ -124,6 +150,7 @@ def fit_module(
                     module,
                     loader(dataset.train, sampler),
                     loader(dataset.val, OrderedBatches(len(dataset.val), _VALIDATION_BATCH)),
+                    ckpt_path=None if last is None else last.path,
                 )
         finally:
             progress.end()
@@ -138,18 +165,39 @@ def fit_module(
     )
 
 
-def _trainer(config: FitConfig, recorder: Recorder) -> Trainer:
+def _identity(name: str, network: nn.Module, dataset: DataSet, config: FitConfig) -> dict[str, str]:
+    """Everything that decides the weights; the network is taken as it is before the first step."""
+    import hashlib
+
+    digest = hashlib.blake2b(digest_size=16)
+    for key, value in network.state_dict().items():
+        digest.update(key.encode() + repr(value.shape).encode())
+        digest.update(value.detach().cpu().contiguous().numpy())
+    return {
+        "network": name,
+        "first weights": digest.hexdigest(),
+        "data": f"{fingerprint(dataset)} ({len(dataset.train)} images)",
+        "flip": str(dataset.flip_keeps_label),
+        **{key.replace("_", " "): str(value) for key, value in config.recipe().items()},
+    }
+
+
+def _trainer(config: FitConfig, callbacks: list[Callback]) -> Trainer:
     from lightning.pytorch import Trainer
+    from lightning.pytorch.callbacks import Checkpoint
+
+    from sapool.training.snapshots import AtomicFiles
 
     try:
         return Trainer(
             accelerator=config.accelerator,
             devices=1,
             max_epochs=config.epochs,
-            callbacks=[recorder],
-            # Nothing is written: the caller decides what of the result is kept, and where.
+            callbacks=callbacks,
+            plugins=[AtomicFiles()],
+            # Nothing is written unasked: the caller decides what is kept, and where.
             logger=False,
-            enable_checkpointing=False,
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -17,6 +17,7 @@ from sapool.training.schedule import one_cycle
 
 # The order of the images draws from stream 0.
 _AUGMENTATION_STREAM = 1
+_LAYERS_STREAM = 2
 
 
 class Classifier(LightningModule):
@@ -42,6 +43,12 @@ class Classifier(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._random = epoch_generator(self.config.seed, self.current_epoch, _AUGMENTATION_STREAM)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0:
+            # Layers such as dropout draw from torch's own generator. So does the loader, before the first batch, and
+            # at another point of the first epoch than of later ones.
+            torch.manual_seed(epoch_generator(self.config.seed, self.current_epoch, _LAYERS_STREAM).initial_seed())
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         images, labels = batch

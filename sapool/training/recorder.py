@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -27,6 +28,21 @@ class Recorder(Callback):
         self._rate = 0.0
         self._started = 0.0
         self._seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a snapshot of the training keeps of it."""
+        return {
+            "history": [asdict(metrics) for metrics in self.history],
+            "best": None if self.best is None else self.best.epoch,
+            "weights": self.weights,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after what a snapshot kept."""
+        self.history = [EpochMetrics(**row) for row in state_dict["history"]]
+        self.best = next((row for row in self.history if row.epoch == state_dict["best"]), None)
+        self.weights = state_dict["weights"]
+        self._progress.resume(len(self.history))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._images = 0

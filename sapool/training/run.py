@@ -22,6 +22,8 @@ from sapool.training.progress import FitProgress
 from sapool.training.start import Start
 
 SCHEMA: Final = "sapool.train/1"
+SNAPSHOT: Final = "last.ckpt"
+"""Name of the file in the folder of a training from which it can go on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +46,8 @@ def train(
     *,
     split_seed: int = 0,
     start: Start | None = None,
+    snapshot: Path | None = None,
+    resume: bool = False,
     progress: FitProgress | None = None,
 ) -> Run:
     """Train a network for the classes of `dataset`, and evaluate its best epoch once on the test part.
@@ -54,13 +58,14 @@ def train(
         config: the recipe.
         split_seed: the seed by which the data was split, to be noted in the checkpoint.
         start: weights to start from; random ones if None.
+        snapshot, resume: see `fit`.
         progress: told how it goes.
 
     Raises:
         UsageError, FileError: see `fit`.
     """
     spec = spec.with_settings(classes=len(dataset.classes))
-    result = fit(spec, dataset, config, start=start, progress=progress)
+    result = fit(spec, dataset, config, start=start, snapshot=snapshot, resume=resume, progress=progress)
     predictor = NetworkPredictor(
         result.model, dataset.classes, resolution=spec.resolution, channels=spec.channels, name=str(spec)
     )

@@ -32,7 +32,9 @@ def test_a_folder_becomes_a_checkpoint(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--data", str(folder), "--model", SPEC, *QUICK, "--seed", "3"]) == 0
     out, err = capsys.readouterr()
-    assert sorted(os.listdir("run")) == ["calibration.npy", "metrics.csv", "model.safetensors", "summary.json"]
+    assert sorted(os.listdir("run")) == [
+        "calibration.npy", "last.ckpt", "metrics.csv", "model.safetensors", "summary.json",
+    ]  # fmt: skip
     assert sorted(os.listdir()) == ["data", "run"]
     loaded = checkpoint.load("run/model.safetensors")
     assert loaded.labels == pictures.CLASSES
@@ -128,7 +130,7 @@ def test_an_interrupted_training_leaves_the_old_files(folder, tmp_path, how):
             process.kill()
     assert code == (130 if how == signal.SIGINT else -9)
     assert "Traceback" not in rest
-    assert os.listdir(run) == ["model.safetensors"]
+    assert sorted(name for name in os.listdir(run) if not name.endswith(".tmp")) == ["last.ckpt", "model.safetensors"]
     assert (run / "model.safetensors").read_bytes() == b"old"
 
 
