@@ -97,9 +97,7 @@ def fit(
         network = models.build(spec)
     if start is not None:
         start.into(network)
-    return fit_module(
-        network, dataset, config, name=str(spec), snapshot=snapshot, resume=resume, progress=progress
-    )
+    return fit_module(network, dataset, config, name=str(spec), snapshot=snapshot, resume=resume, progress=progress)
 
 
 def fit_module(

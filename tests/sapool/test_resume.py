@@ -229,7 +229,17 @@ def test_kill_9_at_random_moments_changes_no_bit(tmp_path, seed):
 @pytest.mark.slow
 def test_the_command_goes_on_after_a_kill(tmp_path, capsys):
     folder = pictures.write(tmp_path / "data")
-    line = ["train", "--data", str(folder), "--model", "mobilenet_v2-average-2221111", "--width", "0.1", "--batch-size", "8"]
+    line = [
+        "train",
+        "--data",
+        str(folder),
+        "--model",
+        "mobilenet_v2-average-2221111",
+        "--width",
+        "0.1",
+        "--batch-size",
+        "8",
+    ]
     line += ["--epochs", "12", "--accelerator", "cpu", "--resume"]
     assert main([*line, "-o", str(tmp_path / "whole")]) == 0
     run = tmp_path / "run"
