@@ -42,6 +42,7 @@ def command(
     data: str,
     split_seed: int | None,
     skip_broken: bool,
+    cache: bool,
     compare: tuple[Path, Path] | None,
     part: str,
     runtime: str | None,
@@ -69,7 +70,9 @@ def command(
         raise UsageError("--confusion draws the matrix of one MODEL, not of two")
     predictors = [load(path, runtime=runtime) for path in (compare or (model,)) if path is not None]
     seed = _seed(split_seed, predictors)
-    results = [_evaluate(predictor, data, seed, skip_broken, part) for predictor in predictors]
+    results = [
+        _evaluate(predictor, data, part, seed=seed, skip_broken=skip_broken, cache=cache) for predictor in predictors
+    ]
     if compare is not None:
         from sapool.training.comparison import compare as paired
 
@@ -83,12 +86,17 @@ def command(
     emit(render(results[0], format_), output)
 
 
-def _evaluate(predictor: Predictor, data: str, seed: int, skip_broken: bool, part: str) -> Evaluation:
+def _evaluate(predictor: Predictor, data: str, part: str, *, seed: int, skip_broken: bool, cache: bool) -> Evaluation:
     from sapool.training import evaluate
     from sapool.training.progress import share_bar
 
     dataset = open_data(
-        data, resolution=predictor.resolution, channels=predictor.channels, seed=seed, skip_broken=skip_broken
+        data,
+        resolution=predictor.resolution,
+        channels=predictor.channels,
+        seed=seed,
+        skip_broken=skip_broken,
+        cache=cache,
     )
     with share_bar(f"evaluating in {predictor.runtime}") as progress:
         return evaluate(predictor, dataset.split(part), dataset.classes, progress=progress)

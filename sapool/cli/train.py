@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sapool.cli.data_options import data_options, open_data
+from sapool.cli.data_options import data_options, open_data, tell_checks
 from sapool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def command(
     data: str,
     split_seed: int | None,
     skip_broken: bool,
+    cache: bool,
     model: str,
     width: float | None,
     resolution: int | None,
@@ -80,14 +81,21 @@ def command(
     start = _start(spec, weights, new_classifier)
     _prepare(output)
     seed = 0 if split_seed is None else split_seed
-    dataset = open_data(data, resolution=spec.resolution, channels=spec.channels, seed=seed, skip_broken=skip_broken)
+    dataset = open_data(
+        data, resolution=spec.resolution, channels=spec.channels, seed=seed, skip_broken=skip_broken, cache=cache
+    )
+
+    from sapool.data.checks import duplicates
+
+    found = duplicates(dataset)
+    tell_checks(dataset, found)
 
     from sapool.training.progress import fit_progress
     from sapool.training.run import SNAPSHOT, save, train
 
     run = train(
         spec, dataset, config, split_seed=seed, start=start, snapshot=output / SNAPSHOT, resume=resume,
-        progress=fit_progress(),
+        duplicates=found, progress=fit_progress(),
     )  # fmt: skip
     _tell(run, save(run, output))
 

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import sapool
 from firmware_sim.files import write_atomic
-from sapool.data import PARTS, DataSet
+from sapool.data import PARTS, DataSet, checks
+from sapool.data.checks import Duplicate
+from sapool.data.fingerprint import fingerprint
 from sapool.data.preprocessing import DESCRIPTION
 from sapool.spec import ModelSpec
 from sapool.training.config import FitConfig
@@ -28,7 +30,10 @@ SNAPSHOT: Final = "last.ckpt"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A training with what went in and what came out; `spec` has the number of classes of the data."""
+    """A training with what went in and what came out.
+
+    `spec` has the number of classes of the data; `duplicates` are the images that lie in two of its parts.
+    """
 
     spec: ModelSpec
     dataset: DataSet
@@ -37,6 +42,7 @@ class Run:
     start: Start | None
     result: FitResult
     test: Evaluation
+    duplicates: tuple[Duplicate, ...]
 
 
 def train(
@@ -48,6 +54,7 @@ def train(
     start: Start | None = None,
     snapshot: Path | None = None,
     resume: bool = False,
+    duplicates: tuple[Duplicate, ...] | None = None,
     progress: FitProgress | None = None,
 ) -> Run:
     """Train a network for the classes of `dataset`, and evaluate its best epoch once on the test part.
@@ -59,6 +66,7 @@ def train(
         split_seed: the seed by which the data was split, to be noted in the checkpoint.
         start: weights to start from; random ones if None.
         snapshot, resume: see `fit`.
+        duplicates: those of the data, if they have been looked for already.
         progress: told how it goes.
 
     Raises:
@@ -69,7 +77,9 @@ def train(
     predictor = NetworkPredictor(
         result.model, dataset.classes, resolution=spec.resolution, channels=spec.channels, name=str(spec)
     )
-    return Run(spec, dataset, config, split_seed, start, result, evaluate(predictor, dataset.test, dataset.classes))
+    test = evaluate(predictor, dataset.test, dataset.classes)
+    found = checks.duplicates(dataset) if duplicates is None else duplicates
+    return Run(spec, dataset, config, split_seed, start, result, test, found)
 
 
 def save(run: Run, folder: Path) -> list[Path]:
@@ -94,19 +104,31 @@ def save(run: Run, folder: Path) -> list[Path]:
     ]
 
 
+_EXAMPLES: Final = 20
 _IN_HEADER: Final = ("split_seed", "data", "recipe", "start", "input", "best_epoch", "val_accuracy", "test_accuracy")
 
 
 def summary(run: Run) -> dict[str, Any]:
     """What went in and what came out, for JSON. Accuracies are shares of 1."""
     data = run.dataset
-    parts = {part: {"images": len(data.split(part)), "origin": data.split(part).origin} for part in PARTS}
+    counts = checks.balance(data)
+    parts = {
+        part: {"images": len(data.split(part)), "origin": data.split(part).origin, "classes": counts[part]}
+        for part in PARTS
+    }
     return {
         "schema": SCHEMA,
         "spec": str(run.spec),
         "classes": list(data.classes),
         "input": DESCRIPTION,
-        "data": {"name": data.name, "resize": data.resize, "skipped": len(data.skipped), **parts},
+        "data": {
+            "name": data.name,
+            "fingerprint": fingerprint(data),
+            "resize": data.resize,
+            "skipped": list(data.skipped),
+            "duplicates": _duplicates(run.duplicates),
+            **parts,
+        },
         "split_seed": run.split_seed,
         "start": None if run.start is None else {"file": run.start.path.name, "classifier": run.start.classifier},
         "recipe": {**asdict(run.config), "flip": data.flip_keeps_label},
@@ -120,6 +142,18 @@ def summary(run: Run) -> dict[str, Any]:
         "machine": platform.machine(),
         "versions": {"sapool": sapool.__version__, "python": platform.python_version(), **_versions()},
     }
+
+
+def _duplicates(found: tuple[Duplicate, ...]) -> dict[str, Any]:
+    """How many images lie in two parts, and the first few of them."""
+    pairs: dict[str, Any] = {}
+    for one in found:
+        entry = pairs.setdefault("/".join(one.parts), {"images": 0, "other_class": 0, "examples": []})
+        entry["images"] += 1
+        entry["other_class"] += not one.same_class
+        if len(entry["examples"]) < _EXAMPLES:
+            entry["examples"].append(list(one.names))
+    return pairs
 
 
 def _versions() -> dict[str, str]:
