@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sapool.spec import ModelSpec
+    from sapool.training.distillation import Teacher
 
 _VALIDATION_BATCH: Final = 256
 
@@ -57,6 +58,7 @@ def fit(
     config: FitConfig | None = None,
     *,
     start: Start | None = None,
+    teacher: Teacher | None = None,
     snapshot: Path | None = None,
     resume: bool = False,
     progress: FitProgress | None = None,
@@ -71,6 +73,7 @@ def fit(
         dataset: learns from `train`, chooses the best epoch by `val`, does not look at `test`.
         config: the recipe; the usual one if None.
         start: weights to start from; random ones if None.
+        teacher: what to learn from besides the labels, as far as the recipe says (`distillation`, `attention`).
         snapshot: a file to put the state of the training into at the end of each epoch; nothing is written if None.
         resume: go on from `snapshot`, if there is one; start at the beginning otherwise.
         progress: told how it goes.
@@ -97,7 +100,9 @@ def fit(
         network = models.build(spec)
     if start is not None:
         start.into(network)
-    return fit_module(network, dataset, config, name=str(spec), snapshot=snapshot, resume=resume, progress=progress)
+    return fit_module(
+        network, dataset, config, name=str(spec), teacher=teacher, snapshot=snapshot, resume=resume, progress=progress
+    )
 
 
 def fit_module(
@@ -106,6 +111,7 @@ def fit_module(
     config: FitConfig,
     *,
     name: str = "",
+    teacher: Teacher | None = None,
     snapshot: Path | None = None,
     resume: bool = False,
     progress: FitProgress | None = None,
@@ -121,7 +127,7 @@ def fit_module(
     from sapool.training.module import Classifier
     from sapool.training.recorder import Recorder
 
-    _check(dataset)
+    _check(dataset, config, teacher)
     progress = progress or Silent()
     recorder = Recorder(progress)
     callbacks: list[Callback] = [recorder]
@@ -129,15 +135,15 @@ def fit_module(
     if snapshot is not None:
         from sapool.training.snapshots import Snapshots, read
 
-        identity = _identity(name or type(network).__name__, network, dataset, config)
+        identity = _identity(name or type(network).__name__, network, dataset, config, teacher)
         last = read(snapshot) if resume else None
         if last is not None:
             last.check(identity)
         callbacks.append(Snapshots(snapshot, identity))
     # torch's type hints leave this argument of `to` out.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module = Classifier(network, config, flip=dataset.flip_keeps_label)
-    sampler = ShuffledBatches(len(dataset.train), config.batch_size, config.seed)
+    module = Classifier(network, config, flip=dataset.flip_keeps_label, teacher=teacher)
+    sampler = ShuffledBatches(len(dataset.train), config.batch_size, config.seed, config.processes)
     started = time.perf_counter()
     with torch_threads(config.threads), torch.random.fork_rng(devices=[]), quiet_lightning():
         trainer = _trainer(config, callbacks)
@@ -163,21 +169,28 @@ def fit_module(
     )
 
 
-def _identity(name: str, network: nn.Module, dataset: DataSet, config: FitConfig) -> dict[str, str]:
+def _identity(
+    name: str, network: nn.Module, dataset: DataSet, config: FitConfig, teacher: Teacher | None
+) -> dict[str, str]:
     """Everything that decides the weights; the network is taken as it is before the first step."""
+    return {
+        "network": name,
+        "first weights": _digest(network),
+        "data": f"{fingerprint(dataset)} ({len(dataset.train)} images)",
+        "data that keeps its label mirrored": str(dataset.flip_keeps_label),
+        "teacher": "none" if teacher is None else f"{teacher.name} ({_digest(teacher.network)})",
+        **{key.replace("_", " "): str(value) for key, value in config.recipe().items()},
+    }
+
+
+def _digest(network: nn.Module) -> str:
     import hashlib
 
     digest = hashlib.blake2b(digest_size=16)
     for key, value in network.state_dict().items():
-        digest.update(key.encode() + repr(value.shape).encode())
+        digest.update(f"{key} {list(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().numpy())
-    return {
-        "network": name,
-        "first weights": digest.hexdigest(),
-        "data": f"{fingerprint(dataset)} ({len(dataset.train)} images)",
-        "flip": str(dataset.flip_keeps_label),
-        **{key.replace("_", " "): str(value) for key, value in config.recipe().items()},
-    }
+    return digest.hexdigest()
 
 
 def _trainer(config: FitConfig, callbacks: list[Callback]) -> Trainer:
@@ -185,14 +198,20 @@ def _trainer(config: FitConfig, callbacks: list[Callback]) -> Trainer:
     from lightning.pytorch.callbacks import Checkpoint
 
     from sapool.training.snapshots import AtomicFiles
+    from sapool.training.synced_norm import SyncedNorms
 
     try:
         return Trainer(
             accelerator=config.accelerator,
-            devices=1,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            strategy=config.strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+            # The samplers know how many processes there are.
+            use_distributed_sampler=False,
             max_epochs=config.epochs,
             callbacks=callbacks,
-            plugins=[AtomicFiles()],
+            plugins=[AtomicFiles(), SyncedNorms()],
             # Nothing is written unasked: the caller decides what is kept, and where.
             logger=False,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
@@ -203,6 +222,24 @@ def _trainer(config: FitConfig, callbacks: list[Callback]) -> Trainer:
     except RuntimeError as error:
         # Lightning's MisconfigurationException: there is no such device.
         raise UsageError(f"cannot train on {config.accelerator!r}: {error}") from error
+
+
+def _check(dataset: DataSet, config: FitConfig, teacher: Teacher | None) -> None:
+    # Each process needs two images for the variance of a batch, and one to validate on.
+    for part, least in (("train", 2 * config.processes), ("val", max(2, config.processes))):
+        if len(dataset.split(part)) < least:
+            raise UsageError(
+                f"the {part} part has {len(dataset.split(part))} images: too few to train with", where=dataset.name
+            )
+    wanted = bool(config.distillation or config.attention)
+    if wanted and teacher is None:
+        raise UsageError(
+            "the recipe learns from a teacher, and there is none", hint="name its checkpoint with --teacher"
+        )
+    if teacher is not None and not wanted:
+        raise UsageError(
+            "the recipe takes no notice of a teacher", hint="give the recipe distill, or one with distillation"
+        )
 
 
 @contextmanager
@@ -219,14 +256,6 @@ def _interrupts_stay_interrupts() -> Iterator[None]:
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
-
-
-def _check(dataset: DataSet) -> None:
-    for part in ("train", "val"):
-        if len(dataset.split(part)) < 2:
-            raise UsageError(
-                f"the {part} part has {len(dataset.split(part))} images: too few to train with", where=dataset.name
-            )
 
 
 def _require_packages() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,12 +11,15 @@ from torch import nn
 from torch.nn import functional
 
 from sapool.data.preprocessing import to_tensor
-from sapool.training.augment import augment
+from sapool.training import ranks
+from sapool.training.augment import augment, mixup, rand_augment
+from sapool.training.averaging import Average
 from sapool.training.batches import Batch, epoch_generator
 from sapool.training.config import FitConfig
+from sapool.training.distillation import AttentionMaps, Teacher, attention_losses, output_loss
 from sapool.training.schedule import one_cycle
 
-# The order of the images draws from stream 0.
+# The order of the images draws from stream 0, layers of the first process from 2, of the second from 3, and so on.
 _AUGMENTATION_STREAM = 1
 _LAYERS_STREAM = 2
 
@@ -27,19 +31,38 @@ class Classifier(LightningModule):
         network: takes float32 [B, C, H, W], gives logits [B, classes].
         config: the recipe.
         flip: whether mirrored images keep their label.
+        teacher: a network to learn from, as far as the recipe says.
     """
 
-    def __init__(self, network: nn.Module, config: FitConfig, *, flip: bool) -> None:
+    def __init__(self, network: nn.Module, config: FitConfig, *, flip: bool, teacher: Teacher | None = None) -> None:
         super().__init__()
         self.network = network
         self.config = config
-        self.flip = flip
+        self.flip = flip if config.flip is None else config.flip
         self._random = epoch_generator(config.seed, 0, _AUGMENTATION_STREAM)
+        self._average = Average(network, config.ema) if config.ema else None
+        # As a part of this one its weights are in every snapshot.
+        self.averaged = None if self._average is None else self._average.network
+        self._rand_augment = (
+            rand_augment(config.rand_augment, config.rand_augment_magnitude) if config.rand_augment else None
+        )
+        # In a tuple it is no part of this module: it is neither trained nor stored.
+        self._teacher = (teacher.network.eval(),) if teacher is not None else ()
+        self._maps = AttentionMaps(network), *(AttentionMaps(one) for one in self._teacher)
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is validated and kept: the averaged one, if there is one."""
+        return self.network if self.averaged is None else self.averaged
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of pixels, uint8 [B, H, W, C]."""
-        logits: torch.Tensor = self.network(to_tensor(images))
+        logits: torch.Tensor = self.kept(to_tensor(images))
         return logits
+
+    def on_fit_start(self) -> None:
+        for teacher in self._teacher:
+            teacher.to(self.device)
 
     def on_train_epoch_start(self) -> None:
         self._random = epoch_generator(self.config.seed, self.current_epoch, _AUGMENTATION_STREAM)
@@ -48,15 +71,47 @@ class Classifier(LightningModule):
         if batch_idx == 0:
             # Layers such as dropout draw from torch's own generator. So does the loader, before the first batch, and
             # at another point of the first epoch than of later ones.
-            torch.manual_seed(epoch_generator(self.config.seed, self.current_epoch, _LAYERS_STREAM).initial_seed())
+            stream = _LAYERS_STREAM + ranks.place().rank
+            torch.manual_seed(epoch_generator(self.config.seed, self.current_epoch, stream).initial_seed())
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         images, labels = batch
         shift = round(self.config.shift * images.shape[1])
-        logits = self(augment(images, self._random, shift=shift, flip=self.flip))
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        pixels = augment(images, self._random, shift=shift, flip=self.flip, place=ranks.place())
+        if self._rand_augment is not None:
+            pixels = self._rand_augment(pixels)
+        inputs = to_tensor(pixels)
+        others, share = None, 1.0
+        if self.config.mixup:
+            inputs, others, share = mixup(inputs, self._random, self.config.mixup)
+        with self._maps[0].collected() if self._teacher else nullcontext({}) as maps:
+            logits = self.network(inputs)
+        loss = self._label_loss(logits, labels)
+        if others is not None:
+            loss = share * loss + (1 - share) * self._label_loss(logits, labels[others])
+        if self._teacher:
+            loss = self._with_teacher(loss, inputs, logits, maps)
         self._log("train", loss, logits, labels)
         return loss
+
+    def _label_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+
+    def _with_teacher(
+        self, loss: torch.Tensor, inputs: torch.Tensor, logits: torch.Tensor, maps: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        (teacher,) = self._teacher
+        with torch.no_grad(), self._maps[1].collected() as wanted:
+            target = teacher(inputs)
+        share = self.config.distillation
+        total = (1 - share) * loss + share * output_loss(logits, target, self.config.temperature)
+        if self.config.attention:
+            total = total + self.config.attention * sum(attention_losses(maps, wanted))
+        return total
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if self._average is not None:
+            self._average.update(self.network, self.global_step - 1)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
@@ -66,7 +121,7 @@ class Classifier(LightningModule):
     def _log(self, part: str, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         accuracy = (logits.argmax(1) == labels).float().mean()
         values = {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels))
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW and the learning rate of each step, as Lightning wants them."""

@@ -54,7 +54,7 @@ class Recorder(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        images = len(batch[1])
+        images = len(batch[1]) * trainer.world_size
         self._images += images
         self._seconds = time.perf_counter() - self._started
         self._progress.batch(images)
@@ -80,7 +80,5 @@ class Recorder(Callback):
         self.history.append(metrics)
         if self.best is None or metrics.rank > self.best.rank:
             self.best = metrics
-            self.weights = {
-                name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()
-            }
+            self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.kept.state_dict().items()}
         self._progress.epoch(metrics)
