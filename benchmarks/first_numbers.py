@@ -1,12 +1,12 @@
 """Pooling methods beside each other: accuracy, int8 accuracy, arena and multiply-accumulates after equal training.
 
     python benchmarks/first_numbers.py ../shared/data/cifar10-jpeg.tar.xz
-    python benchmarks/first_numbers.py ../shared/data/cifar10-jpeg.tar.xz --epochs 2 --images 1000 --test-images 500
+    python benchmarks/first_numbers.py ../shared/data/cifar10-jpeg.tar.xz --epochs 2 --images 1000
 
-MobileNetV2 of width 0.35 at 32 pixels, plans 1221121 and 2221111, placement before, one seed, one recipe for all. The data is a
-JPEG copy of CIFAR-10: its figures compare with each other and never with published ones. What is done already is not done
-again, and an interrupted training goes on. Writes, below benchmarks/results/first-numbers/ (or --output): a log of each training
-by epoch, and results.csv with a row for each network.
+MobileNetV2 of width 0.35 at 32 pixels, plans 1221121 and 2221111, placement before, one seed, one recipe for all. The data
+is a JPEG copy of CIFAR-10: its figures compare with each other and never with published ones. What is done already is not
+done again, and an interrupted training goes on. Writes, below benchmarks/results/first-numbers/ (or --output): a log of each
+training by epoch, and results.csv with a row for each network.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/training_speed.py
 
-Trains MobileNetV2 of width 0.35 on the embedded digits at 32x32 pixels (stem of stride 2), with one thread, two threads and two
-processes; each in a process of its own, the best of three runs, for other programs can only slow it down. Writes
+Trains MobileNetV2 of width 0.35 on the embedded digits at 32x32 pixels (stem of stride 2), with one thread, two threads and
+two processes; each in a process of its own, the best of three runs, for other programs can only slow it down. Writes
 benchmarks/results/training-speed.json with the machine and its load.
 """
 

@@ -146,7 +146,7 @@ def _write(path: Path, arrays: list[Any]) -> int:
         whole[start : start + len(array)] = array
         start += len(array)
     whole.flush()
-    return zlib.crc32(whole)
+    return zlib.crc32(whole.data)
 
 
 def _sweep(folder: Path) -> None:

@@ -73,4 +73,4 @@ def duplicates(dataset: DataSet) -> tuple[Duplicate, ...]:
 
 
 def _digests(split: Split) -> list[bytes]:
-    return [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in split.images]
+    return [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in split.images]

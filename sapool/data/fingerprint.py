@@ -19,5 +19,5 @@ def fingerprint(dataset: DataSet) -> str:
 
 def _add(digest: hashlib.blake2b, split: Split) -> None:
     digest.update(repr(split.images.shape).encode())
-    digest.update(np.ascontiguousarray(split.images))
-    digest.update(np.ascontiguousarray(split.labels))
+    digest.update(np.ascontiguousarray(split.images).data)
+    digest.update(np.ascontiguousarray(split.labels).data)

@@ -9,8 +9,9 @@ import gzip
 import math
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,10 +105,15 @@ def _file(found: dict[tuple[str, str], Path], part: str, what: str, folder: Path
 
 def _array(path: Path) -> NDArray[np.uint8]:
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as stream:
+        opener: Callable[[Path], Any] = gzip.open if path.suffix.lower() == ".gz" else _plain
+        with opener(path) as stream:
             return _read(stream, path)
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(f"damaged or cut off: {getattr(error, 'strerror', None) or error}", where=path) from error
+
+
+def _plain(path: Path) -> IO[bytes]:
+    return open(path, "rb")
 
 
 def _read(stream: IO[bytes], path: Path) -> NDArray[np.uint8]:

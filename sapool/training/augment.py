@@ -56,7 +56,7 @@ def rand_augment(operations: int, magnitude: int) -> Callable[[torch.Tensor], to
 
     @torch.no_grad()
     def apply(images: torch.Tensor) -> torch.Tensor:
-        changed = policy(images.permute(0, 3, 1, 2).float().div_(255))
+        changed: torch.Tensor = policy(images.permute(0, 3, 1, 2).float().div_(255))
         return changed.mul_(255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
     return apply

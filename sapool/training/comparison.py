@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_sim.errors import UsageError
 from sapool.training.evaluation import Evaluation
@@ -86,5 +87,5 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     return Comparison(first, second)
 
 
-def _right(evaluation: Evaluation) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return evaluation.labels == evaluation.predicted
+def _right(evaluation: Evaluation) -> NDArray[np.bool_]:
+    return np.equal(evaluation.labels, evaluation.predicted)

@@ -39,6 +39,7 @@ class FitConfig:
         temperature: of the outputs of teacher and student in that loss.
         attention: weight of the distance between the attention maps of teacher and student (Zagoruyko and Komodakis, 2017),
             where both have them.
+        quantised_epochs: the last so many epochs compute as the int8 export will; see `sapool.training.quantisation`.
         seed: of the initial weights, the order of the images and their augmentation.
         precision: of the computation: "32-true", "16-mixed" or "bf16-mixed".
         threads: for torch on the CPU. One is the fastest wherever other programs run too (docs/decisions/0042).
@@ -66,6 +67,7 @@ class FitConfig:
     distillation: float = 0.0
     temperature: float = 4.0
     attention: float = 0.0
+    quantised_epochs: int = 0
     seed: int = 0
     precision: str = "32-true"
     threads: int = 1
@@ -101,6 +103,8 @@ class FitConfig:
         _require(0 <= self.rand_augment <= 16, "rand_augment", self.rand_augment, "between 0 and 16")
         magnitude = self.rand_augment_magnitude
         _require(1 <= magnitude <= 30, "rand_augment_magnitude", magnitude, "between 1 and 30")
+        last = self.quantised_epochs
+        _require(0 <= last <= self.epochs, "quantised_epochs", last, f"between 0 and the {self.epochs} epochs")
         _require(0 <= self.seed <= _MAX_SEED, "seed", self.seed, f"between 0 and {_MAX_SEED}")
         _require(1 <= self.threads <= 1024, "threads", self.threads, "between 1 and 1024")
         for name, choices in _CHOICES.items():

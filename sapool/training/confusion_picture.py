@@ -65,10 +65,10 @@ def confusion_png(evaluation: Evaluation) -> bytes:
     if place.classes <= _MOST_LABELLED:
         size = min(12, place.cell - 2)
         for number, name in enumerate(evaluation.classes):
-            middle = number * place.cell + place.cell // 2
+            centre = number * place.cell + place.cell // 2
             label = _short(name, _LABEL_LETTERS)
-            canvas.text(place.left - 6, place.top + middle, label, anchor="rm", size=size)
-            canvas.text_upwards(place.left + middle, place.top - 6, label, size)
+            canvas.text(place.left - 6, place.top + centre, label, anchor="rm", size=size)
+            canvas.text_upwards(place.left + centre, place.top - 6, label, size)
     return canvas.png()
 
 

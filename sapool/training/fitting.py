@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from firmware_sim.errors import UsageError
+from sapool import calibration
 from sapool.data import DataSet
 from sapool.data.fingerprint import fingerprint
 from sapool.training.config import FitConfig
@@ -142,7 +143,13 @@ def fit_module(
         callbacks.append(Snapshots(snapshot, identity))
     # torch's type hints leave this argument of `to` out.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module = Classifier(network, config, flip=dataset.flip_keeps_label, teacher=teacher)
+    module = Classifier(
+        network,
+        config,
+        flip=dataset.flip_keeps_label,
+        teacher=teacher,
+        calibration=calibration.choose(dataset.train.images) if config.quantised_epochs else None,
+    )
     sampler = ShuffledBatches(len(dataset.train), config.batch_size, config.seed, config.processes)
     started = time.perf_counter()
     with torch_threads(config.threads), torch.random.fork_rng(devices=[]), quiet_lightning():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -17,6 +18,7 @@ from sapool.training.averaging import Average
 from sapool.training.batches import Batch, epoch_generator
 from sapool.training.config import FitConfig
 from sapool.training.distillation import AttentionMaps, Teacher, attention_losses, output_loss
+from sapool.training.quantisation import Simulation, simulation
 from sapool.training.schedule import one_cycle
 
 # The order of the images draws from stream 0, layers of the first process from 2, of the second from 3, and so on.
@@ -32,12 +34,18 @@ class Classifier(LightningModule):
         config: the recipe.
         flip: whether mirrored images keep their label.
         teacher: a network to learn from, as far as the recipe says.
+        calibration: images that the ranges of quantised epochs are observed on, uint8 [N, H, W, C].
     """
 
-    def __init__(self, network: nn.Module, config: FitConfig, *, flip: bool, teacher: Teacher | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, config: FitConfig, *, flip: bool, teacher: Teacher | None = None,
+        calibration: NDArray[np.uint8] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.network = network
         self.config = config
+        self._calibration = calibration
+        self._simulation: Simulation | None = None
         self.flip = flip if config.flip is None else config.flip
         self._random = epoch_generator(config.seed, 0, _AUGMENTATION_STREAM)
         self._average = Average(network, config.ema) if config.ema else None
@@ -47,8 +55,9 @@ class Classifier(LightningModule):
             rand_augment(config.rand_augment, config.rand_augment_magnitude) if config.rand_augment else None
         )
         # In a tuple it is no part of this module: it is neither trained nor stored.
-        self._teacher = (teacher.network.eval(),) if teacher is not None else ()
-        self._maps = AttentionMaps(network), *(AttentionMaps(one) for one in self._teacher)
+        self._teacher = () if teacher is None else ((teacher.network.eval(), AttentionMaps(teacher.network)),)
+        # Nobody asks for the student's maps where there is no teacher.
+        self._maps = AttentionMaps(network if self._teacher else nn.Module())
 
     @property
     def kept(self) -> nn.Module:
@@ -57,15 +66,41 @@ class Classifier(LightningModule):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of pixels, uint8 [B, H, W, C]."""
-        logits: torch.Tensor = self.kept(to_tensor(images))
+        return self._computed(self.kept, to_tensor(images))
+
+    @property
+    def quantised(self) -> bool:
+        """Whether this epoch computes as the int8 export will."""
+        return self.current_epoch >= self.config.epochs - self.config.quantised_epochs
+
+    def _computed(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        if self._simulation is not None:
+            return self._simulation(network, inputs)
+        logits: torch.Tensor = network(inputs)
         return logits
 
+    def _simulate(self, network: nn.Module) -> None:
+        """Observe the ranges of `network` as it is now; from here on it is computed with them."""
+        assert self._calibration is not None
+        self._simulation = simulation(network, self._calibration)
+
     def on_fit_start(self) -> None:
-        for teacher in self._teacher:
+        for teacher, _ in self._teacher:
             teacher.to(self.device)
 
     def on_train_epoch_start(self) -> None:
         self._random = epoch_generator(self.config.seed, self.current_epoch, _AUGMENTATION_STREAM)
+
+        if self.quantised:
+            self._simulate(self.network)
+            # The export folds the running statistics into the weights, so these are what is trained for.
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def on_validation_epoch_start(self) -> None:
+        if self.quantised:
+            self._simulate(self.kept)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if batch_idx == 0:
@@ -84,13 +119,13 @@ class Classifier(LightningModule):
         others, share = None, 1.0
         if self.config.mixup:
             inputs, others, share = mixup(inputs, self._random, self.config.mixup)
-        with self._maps[0].collected() if self._teacher else nullcontext({}) as maps:
-            logits = self.network(inputs)
+        with self._maps.collected() as maps:
+            logits = self._computed(self.network, inputs)
         loss = self._label_loss(logits, labels)
         if others is not None:
             loss = share * loss + (1 - share) * self._label_loss(logits, labels[others])
-        if self._teacher:
-            loss = self._with_teacher(loss, inputs, logits, maps)
+        for teacher, wanted in self._teacher:
+            loss = self._with_teacher(teacher, wanted, loss, inputs, logits, maps)
         self._log("train", loss, logits, labels)
         return loss
 
@@ -98,10 +133,10 @@ class Classifier(LightningModule):
         return functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
 
     def _with_teacher(
-        self, loss: torch.Tensor, inputs: torch.Tensor, logits: torch.Tensor, maps: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        (teacher,) = self._teacher
-        with torch.no_grad(), self._maps[1].collected() as wanted:
+        self, teacher: nn.Module, teacher_maps: AttentionMaps, loss: torch.Tensor, inputs: torch.Tensor,
+        logits: torch.Tensor, maps: dict[str, torch.Tensor],
+    ) -> torch.Tensor:  # fmt: skip
+        with torch.no_grad(), teacher_maps.collected() as wanted:
             target = teacher(inputs)
         share = self.config.distillation
         total = (1 - share) * loss + share * output_loss(logits, target, self.config.temperature)

@@ -71,6 +71,7 @@ class Recorder(Callback):
             val_accuracy=measured["val_accuracy"],
             seconds=self._seconds,
             images_per_second=self._images / max(self._seconds, 1e-9),
+            quantised=pl_module.quantised,
         )
         if not math.isfinite(metrics.train_loss):
             raise UsageError(

@@ -100,4 +100,4 @@ def mcnemar(only_first: int, only_second: int) -> float:
         tail += term
         term = term * (differing - count) // (count + 1)
     # Whole numbers until here: for many images each term alone is beyond a float.
-    return min(1.0, 2 * tail / 2**differing)
+    return float(min(1.0, 2 * tail / 2**differing))

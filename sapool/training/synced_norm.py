@@ -28,7 +28,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _total(values: torch.Tensor) -> torch.Tensor:
-    result: torch.Tensor = _Sum.apply(values)
+    result: torch.Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -188,8 +188,10 @@ def test_an_interrupt_stays_one(data):
     "setting",
     [
         {"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"learning_rate": math.nan}, {"warm_up": 1.0},
-        {"weight_decay": -1.0}, {"label_smoothing": 1.0}, {"shift": 0.6}, {"seed": -1}, {"threads": 0},
-        {"accelerator": "abacus"},
+        {"weight_decay": -1.0}, {"label_smoothing": 1.0}, {"shift": 0.6},
+        {"mixup": -1.0}, {"ema": 1.0}, {"distillation": 1.5}, {"temperature": 0.0}, {"attention": math.inf},
+        {"rand_augment": -1}, {"rand_augment_magnitude": 31}, {"quantised_epochs": 21}, {"devices": 0}, {"nodes": 0},
+        {"strategy": "hope"}, {"precision": "64"}, {"threads": 0}, {"seed": -1}, {"accelerator": "abacus"},
     ],
 )  # fmt: skip
 def test_recipes_that_make_no_sense(setting):
@@ -269,7 +271,7 @@ def test_metrics_as_csv(trained):
     assert float(rows[-1]["val_accuracy"]) == pytest.approx(trained.history[-1].val_accuracy, abs=1e-6)
     assert rows[0].keys() == {
         "epoch", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds",
-        "images_per_second",
+        "images_per_second", "quantised",
     }  # fmt: skip
 
 
