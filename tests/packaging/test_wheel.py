@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_three_packages_and_their_data(wheel):
     for name in (
         "sapool/cli/main.py", "sapool/py.typed", "exporters/operators.json", "firmware_sim/schema/tflite.json",
         "firmware_sim/memory/sizes/core.json", "firmware_sim/targets/data/stm32f746.json",
+        "sapool/training/recipes/scratch.json",
     ):  # fmt: skip
         assert name in names
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]

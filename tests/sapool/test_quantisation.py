@@ -13,7 +13,8 @@ from torch import nn
 import exporters.tflite
 from exporters.quantize.ranges import Range
 from exporters.quantize.scales import asymmetric, to_int8, weight_and_bias
-from sapool import models
+from sapool import checkpoint, models
+from sapool.cli.main import main
 from sapool.data.preprocessing import to_float, to_tensor
 from sapool.spec import parse
 from sapool.training import FitConfig, fit
@@ -178,3 +179,13 @@ def test_averages_halfway_between_integers_go_away_from_zero():
     integers = torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.75, -0.75, 127.5])
     rounded = point.round((integers - 3) * 0.1) / 0.1 + 3
     assert rounded.tolist() == pytest.approx([-3, -2, -1, 1, 2, 3, 1, -1, 127], abs=1e-4)
+
+
+def test_the_recipe_on_the_command_line(tmp_path):
+    data = pictures.write(tmp_path / "data")
+    line = ["train", "--data", str(data), "--model", "mobilenet_v2-self_attentive-2221111", "--width", "0.1"]
+    line += ["--recipe", "qat", "--epochs", "5", "--batch-size", "8", "--accelerator", "cpu"]
+    assert main([*line, "-o", str(tmp_path / "run")]) == 0
+    saved = checkpoint.load(tmp_path / "run" / "model.safetensors")
+    assert saved.header["recipe"]["quantised_epochs"] == 5
+    assert [row.rsplit(",", 1)[1] for row in (tmp_path / "run" / "metrics.csv").read_text().split()[1:]] == ["1"] * 5

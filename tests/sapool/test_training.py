@@ -69,6 +69,12 @@ def test_it_learns(trained, data):
     assert not trained.model.training
 
 
+def test_it_learns_in_half_precision_too(data):
+    result = fit_module(small_net(), data, replace(QUICK, precision="bf16-mixed"))
+    assert accuracy(result.model, data.test) > 0.9
+    assert all(value.dtype != torch.bfloat16 for value in result.model.state_dict().values())
+
+
 def test_the_best_epoch_on_validation_data_is_kept(trained, data):
     assert trained.best == max(trained.history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
     assert accuracy(trained.model, data.val) == pytest.approx(trained.best.val_accuracy)
