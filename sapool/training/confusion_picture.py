@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,11 +33,12 @@ class Layout:
         return left, top, left + inner, top + inner
 
 
-def layout(classes: int) -> Layout:
-    """The layout of a matrix; beyond 40 classes there is no room for names and numbers."""
-    cell = max(3, min(48, _SIZE // classes))
-    room = _LABEL_LETTERS * _LETTER if classes <= _MOST_LABELLED else 0
-    return Layout(_EDGE + room, _HEADING + room, cell, classes)
+def layout(names: Sequence[str]) -> Layout:
+    """The layout of a matrix of classes of these names; beyond 40 there is no room for names and numbers."""
+    cell = max(3, min(48, _SIZE // len(names)))
+    letters = max(len(_short(name, _LABEL_LETTERS)) for name in names)
+    room = (letters + 1) * _LETTER if len(names) <= _MOST_LABELLED else 0
+    return Layout(_EDGE + room, _HEADING + room, cell, len(names))
 
 
 def confusion_png(evaluation: Evaluation) -> bytes:
@@ -46,7 +48,7 @@ def confusion_png(evaluation: Evaluation) -> bytes:
         UsageError: Pillow is not installed.
     """
     matrix = evaluation.confusion
-    place = layout(len(evaluation.classes))
+    place = layout(evaluation.classes)
     extent = place.cell * place.classes
     canvas = Canvas(max(place.left + extent + _EDGE, 420), place.top + extent + _EDGE)
     canvas.text(_EDGE, 16, f"accuracy {evaluation.accuracy:.2%} of {evaluation.images} images", anchor="lm", size=14)

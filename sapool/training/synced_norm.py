@@ -42,9 +42,10 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         processes = distributed.get_world_size()
-        mean = _total(x.mean((0, 2, 3))) / processes
-        centred = x - mean[:, None, None]
-        variance = _total(centred.square().mean((0, 2, 3))) / processes
+        # One message carries both: the variance of all is the mean of squares less the square of the mean.
+        own = torch.var_mean(x, (0, 2, 3), correction=0)
+        mean, square = _total(torch.stack((own[1], own[0] + own[1].square()))) / processes
+        variance = (square - mean.square()).clamp(min=0)
         count = x.numel() // x.shape[1] * processes
         with torch.no_grad():
             assert self.running_mean is not None
@@ -55,7 +56,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
         factor = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * factor[:, None, None] + self.bias[:, None, None]
+        return (x - mean[:, None, None]) * factor[:, None, None] + self.bias[:, None, None]
 
 
 class SyncedNorms(LayerSync):

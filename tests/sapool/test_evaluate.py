@@ -224,7 +224,7 @@ def test_the_picture_shades_a_cell_by_its_share(classes):
     ones = np.ones(len(labels))
     picture = confusion_png(Evaluation("net", names, labels, predicted, ones, "pictures", "by hand", 1.0))
     pixels = np.asarray(Image.open(io.BytesIO(picture)))
-    place = layout(classes)
+    place = layout(names)
 
     def corner(row, column):
         left, top, _, _ = place.box(row, column)
