@@ -37,7 +37,7 @@ class FitResult:
     """A trained network, in evaluation mode on the CPU, with the weights of its best epoch.
 
     `best` is the epoch that was best on the validation part (accuracy, then loss); `history` has all of them.
-    `seconds` is the time of the whole training, `device` what it ran on.
+    `seconds` is the time that this process trained, without what an interrupted one did before; `device` what it ran on.
     """
 
     model: nn.Module
