@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
 from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
 from firmware_sim import schema
+from firmware_sim.flatbuffer_writer import FlatbufferWriter
 
 _SCHEMA_VERSION: Final = 3
-_ALIGNMENT: Final = 16  # of constant data; TFLM uses weights in place (schema.fbs, Buffer.data force_align)
 _DTYPES: Final = {"float32": "FLOAT32", "int8": "INT8", "int32": "INT32"}
 _ENUMS: Final[Mapping[str, Mapping[str, int]]] = {
     "padding": schema.PADDING,
@@ -35,74 +34,38 @@ def serialise(graph: Graph, *, description: str, metadata: Mapping[str, bytes] |
     return _Writer(graph).model(description, metadata or {})
 
 
-class _Writer:
-    """Writes tables by the slot numbers of the schema."""
+class _Writer(FlatbufferWriter):
+    """Writes the tables of a graph."""
 
     def __init__(self, graph: Graph) -> None:
+        super().__init__()
         self.graph = graph
-        self.builder = flatbuffers.Builder(1 << 16)
         self.index = {name: i for i, name in enumerate(graph.tensors)}
         self.codes = list(dict.fromkeys(op.op for op in graph.operators))
 
-    # ---- flatbuffer pieces ------------------------------------------------------------------------------------
-
-    def table(self, fields: Mapping[str, schema.Field], values: Mapping[str, Any]) -> int:
-        """A table; offsets (strings, vectors, tables) must have been written before and are given as ints."""
-        b = self.builder
-        b.StartObject(max((f.slot for f in fields.values()), default=-1) + 1)
-        for name, value in values.items():
-            field = fields[name]
-            if field.default is None:
-                b.PrependUOffsetTRelativeSlot(field.slot, value, 0)
-            else:
-                _SCALARS[field.kind](b, field.slot, value, field.default)
-        return int(b.EndObject())
-
     def ints(self, values: Sequence[int]) -> int:
-        return int(self.builder.CreateNumpyVector(np.asarray(values, np.int32)))
-
-    def offsets(self, values: Sequence[int]) -> int:
-        b = self.builder
-        b.StartVector(4, len(values), 4)
-        for value in reversed(values):
-            b.PrependUOffsetTRelative(value)
-        return int(b.EndVector())
-
-    def data(self, array: NDArray[Any] | bytes) -> int:
-        raw = (
-            array
-            if isinstance(array, bytes)
-            else np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
-        )
-        b = self.builder
-        b.StartVector(1, len(raw), _ALIGNMENT)
-        b.head = b.head - len(raw)
-        b.Bytes[b.head : b.head + len(raw)] = raw
-        return int(b.EndVector())
-
-    # ---- tables of the schema ---------------------------------------------------------------------------------
+        return self.vector("int32", values)
 
     def model(self, description: str, metadata: Mapping[str, bytes]) -> bytes:
         tables = schema.TABLES
         constants = [t.data for t in self.graph.tensors.values() if t.data is not None]
         contents: list[NDArray[Any] | bytes | None] = [None, *constants, *metadata.values()]
-        buffers = [self.table(tables["Buffer"], {} if c is None else {"data": self.data(c)}) for c in contents]
+        buffers = [self.table(tables["Buffer"], {} if c is None else {"data": self.data(_raw(c))}) for c in contents]
         first_metadata = 1 + len(constants)
         entries = [
-            self.table(tables["Metadata"], {"name": self.builder.CreateString(name), "buffer": first_metadata + i})
+            self.table(tables["Metadata"], {"name": self.string(name), "buffer": first_metadata + i})
             for i, name in enumerate(metadata)
         ]
         values: dict[str, Any] = {
             "version": _SCHEMA_VERSION,
             "operator_codes": self.offsets([self.operator_code(op) for op in self.codes]),
             "subgraphs": self.offsets([self.subgraph()]),
-            "description": self.builder.CreateString(description),
+            "description": self.string(description),
             "buffers": self.offsets(buffers),
         }
         if entries:
             values["metadata"] = self.offsets(entries)
-        self.builder.Finish(self.table(tables["Model"], values), schema.FILE_IDENTIFIER)
-        return bytes(self.builder.Output())
+        return self.finish(self.table(tables["Model"], values))
 
     def operator_code(self, op: str) -> int:
         code = schema.OPERATORS[op]
@@ -126,7 +89,7 @@ class _Writer:
                 "inputs": self.ints([self.index[name] for name in self.graph.inputs]),
                 "outputs": self.ints([self.index[name] for name in self.graph.outputs]),
                 "operators": self.offsets([self.operator(op) for op in self.graph.operators]),
-                "name": self.builder.CreateString("main"),
+                "name": self.string("main"),
             },
         )
 
@@ -135,7 +98,7 @@ class _Writer:
             "shape": self.ints(tensor.shape),
             "type": schema.TENSOR_TYPES[_DTYPES[tensor.dtype]].code,
             "buffer": buffer,
-            "name": self.builder.CreateString(tensor.name),
+            "name": self.string(tensor.name),
         }
         if tensor.quantization is not None:
             values["quantization"] = self.quantization(tensor.quantization)
@@ -143,8 +106,8 @@ class _Writer:
 
     def quantization(self, q: Quantization) -> int:
         values: dict[str, Any] = {
-            "scale": int(self.builder.CreateNumpyVector(np.asarray(q.scale, np.float32))),
-            "zero_point": int(self.builder.CreateNumpyVector(np.asarray(q.zero_point, np.int64))),
+            "scale": self.vector("float32", q.scale),
+            "zero_point": self.vector("int64", q.zero_point),
             "quantized_dimension": q.dimension,
         }
         return self.table(schema.TABLES["QuantizationParameters"], values)
@@ -174,11 +137,7 @@ class _Writer:
         return self.table(table.fields, values)
 
 
-_SCALARS: Final[Mapping[str, Callable[..., None]]] = {
-    "bool": flatbuffers.Builder.PrependBoolSlot,
-    "int8": flatbuffers.Builder.PrependInt8Slot,
-    "uint8": flatbuffers.Builder.PrependUint8Slot,
-    "int32": flatbuffers.Builder.PrependInt32Slot,
-    "uint32": flatbuffers.Builder.PrependUint32Slot,
-    "float32": flatbuffers.Builder.PrependFloat32Slot,
-}
+def _raw(content: NDArray[Any] | bytes) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return np.ascontiguousarray(content).astype(content.dtype.newbyteorder("<")).tobytes()

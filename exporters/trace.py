@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,9 +13,12 @@ from torch import nn
 
 from exporters import fold
 from exporters.errors import ExportError
+from exporters.forms import Forms
 from exporters.graph import Graph, Shape
-from exporters.lower import Builder, Value, find, lower_module
-from exporters.lower.arithmetic import FUNCTIONS, METHODS
+from exporters.lower import Builder, Value, find, lower_function, lower_module
+
+Shapes = Shape | Sequence[Shape]
+"""Shape [1, C, H, W] of a network's input, or one for each of several inputs."""
 
 
 class _Tracer(torch.fx.Tracer):
@@ -23,52 +28,102 @@ class _Tracer(torch.fx.Tracer):
         return find(type(m)) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace(module: nn.Module, input_shape: Shape) -> Graph:
-    """The float graph of `module` for an input of `input_shape` [1, C, H, W]; normalisation and activations are folded.
+def trace(module: nn.Module, input_shape: Shapes, forms: Forms | None = None) -> Graph:
+    """The float graph of `module` for inputs of `input_shape` [1, C, H, W]; normalisation and activations are folded.
 
     The module is read in evaluation mode; its training flag is left as it was.
+
+    Args:
+        module: the network.
+        input_shape: [1, C, H, W], or one such shape for each input.
+        forms: which form layers with several forms take; by default the first one. It learns which choices there are.
 
     Raises:
         ExportError: the forward cannot be traced, or contains what has no integer counterpart (named, with its module).
     """
+    return lowering(module, input_shape)(forms)
+
+
+def lowering(module: nn.Module, input_shape: Shapes) -> Callable[[Forms | None], Graph]:
+    """What `trace` does, for several forms of the layers: the module is traced once.
+
+    Raises:
+        ExportError: the forward cannot be traced.
+    """
+    shapes = several(input_shape)
+    with _evaluating(module):
+        nodes = None if find(type(module)) is not None else _nodes(module)
+
+    def lower(forms: Forms | None) -> Graph:
+        with _evaluating(module):
+            return fold.fold(_lower(module, nodes, shapes, forms))
+
+    return lower
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
     training = module.training
     module.eval()
     try:
-        return fold.fold(_lower(module, input_shape))
+        yield
     finally:
         module.train(training)
 
 
-def _lower(module: nn.Module, input_shape: Shape) -> Graph:
-    builder = Builder()
-    if find(type(module)) is not None:
-        x = builder.input(input_shape)
-        return builder.finish([x], [lower_module(module, builder, x)])
+def _nodes(module: nn.Module) -> tuple[torch.fx.Node, ...]:
     try:
-        nodes = _Tracer().trace(module).nodes
+        return tuple(_Tracer().trace(module).nodes)
     except Exception as error:  # whatever the traced forward raises
         raise ExportError(
             f"the forward cannot be traced: {error}",
             where=type(module).__name__,
             hint="control flow must not depend on tensors or their shapes, which are unknown while tracing",
         ) from error
+
+
+def several(input_shape: Shapes) -> tuple[Shape, ...]:
+    """The shapes of all inputs, whether one was given or several."""
+    shapes: list[Any] = list(input_shape)
+    return (tuple(shapes),) if all(isinstance(extent, int) for extent in shapes) else tuple(map(tuple, shapes))
+
+
+def _lower(
+    module: nn.Module, nodes: Sequence[torch.fx.Node] | None, shapes: Sequence[Shape], forms: Forms | None
+) -> Graph:
+    builder = Builder(forms)
+    if nodes is None:
+        inputs = [builder.input(shape, f"input_{i}" if i else "input") for i, shape in enumerate(shapes)]
+        return builder.finish(inputs, _outputs(builder, lower_module(module, builder, *inputs)))
     values: dict[torch.fx.Node, Any] = {}
-    inputs: list[Value] = []
+    inputs = []
     outputs: list[Value] = []
     for node in nodes:
         args = torch.fx.map_arg(node.args, values.__getitem__)
         kwargs = torch.fx.map_arg(node.kwargs, values.__getitem__)
         with builder.at(_path(node)):
             if node.op == "placeholder":
-                if inputs:
-                    raise builder.refuse(f"a second input ({node.target}) is not supported", "use one input")
-                inputs.append(builder.input(input_shape, str(node.target)))
-                values[node] = inputs[0]
+                values[node] = _input(builder, node, args, shapes[len(inputs) :])
+                inputs += [values[node]] if isinstance(values[node], Value) else []
             elif node.op == "output":
                 outputs = _outputs(builder, args[0])
             else:
                 values[node] = _call(module, builder, node, args, kwargs)
+                overwritten = _overwritten(module, node)
+                if overwritten is not None:
+                    values[overwritten] = values[node]
+    if len(inputs) < len(shapes):
+        raise builder.refuse(f"{len(shapes)} input shapes for a network with {len(inputs)} inputs")
     return builder.finish(inputs, outputs)
+
+
+def _input(builder: Builder, node: torch.fx.Node, default: Any, shapes: Sequence[Shape]) -> Any:
+    """The next input, or the default of an argument for which no shape is left."""
+    if shapes:
+        return builder.input(shapes[0], str(node.target))
+    if not default:
+        raise builder.refuse(f"no shape for the input {node.target}", "give one shape for each input of the network")
+    return default[0]
 
 
 def _call(module: nn.Module, builder: Builder, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
@@ -78,20 +133,23 @@ def _call(module: nn.Module, builder: Builder, node: torch.fx.Node, args: Any, k
         return operator.attrgetter(target)(module)
     if node.op == "call_module":
         return lower_module(module.get_submodule(target), builder, *args, **kwargs)
-    if node.op == "call_method":
-        lowering = METHODS.get(target)
-    elif not any(isinstance(arg, Value) for arg in _leaves(args)):
-        return target(*args, **kwargs)  # arithmetic on shapes
+    if any(isinstance(leaf, Value) for leaf in _leaves([args, list(kwargs.values())])):
+        return lower_function(target, builder, *args, **kwargs)
+    try:  # arithmetic on shapes and weights
+        return getattr(args[0], target)(*args[1:], **kwargs) if node.op == "call_method" else target(*args, **kwargs)
+    except Exception as error:  # whatever the traced forward raises
+        raise builder.refuse(f"{getattr(target, '__name__', target)}() fails: {error}") from error
+
+
+def _overwritten(module: nn.Module, node: torch.fx.Node) -> torch.fx.Node | None:
+    """The argument that a call overwrites, if it does: later readers of it see the result."""
+    first = node.args[0] if node.args else None
+    if node.op == "call_module":
+        in_place = bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
     else:
-        lowering = FUNCTIONS.get(target)
-    if lowering is None:
-        name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
-        supported = sorted(METHODS if node.op == "call_method" else {f.__name__ for f in FUNCTIONS})
-        raise builder.refuse(f"{name}() cannot be exported to integer TFLite", f"supported: {', '.join(supported)}")
-    try:
-        return lowering(builder, *args, **kwargs)
-    except TypeError as error:
-        raise builder.refuse(f"{target}: arguments that are not supported ({error})") from None
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        in_place = bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+    return first if in_place and isinstance(first, torch.fx.Node) else None
 
 
 def _leaves(args: Any) -> list[Any]:
@@ -107,7 +165,14 @@ def _path(node: torch.fx.Node) -> str:
 
 
 def _outputs(builder: Builder, result: Any) -> list[Value]:
-    outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+    outputs = list(result.values()) if isinstance(result, dict) else result
+    outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
     if not all(isinstance(value, Value) for value in outputs):
         raise builder.refuse("the network must return tensors that depend on its input", "return one tensor or a tuple")
+    for value in outputs:
+        if not (value.is_map or value.is_vector or len(value.shape) != 4):
+            raise builder.refuse(
+                f"the network returns {list(value.torch_shape)}, a map in another order than the device's",
+                "return the map [1, C, H, W], which is [1, H, W, C] on the device, or end in a Linear",
+            )
     return outputs

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_sim.errors import FileError, ModelError
 from firmware_sim.flatbuffer import Buffer, Table
@@ -44,8 +43,7 @@ _MAX_FILE_BYTES: Final = 2**31 - 1
 _PLACEHOLDER: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(NamedTuple):
     """What the subgraphs of a file have in common; `codes` are names, whether they are custom, and versions."""
 
     buffers: Sequence[memoryview | None]
@@ -55,7 +53,7 @@ class _Shared:
 
 def read_model(source: str | Path | bytes, name: str | None) -> Model:
     """See `firmware_sim.model.read`."""
-    data = source if isinstance(source, bytes) else _load(Path(source))
+    data = source if isinstance(source, bytes) else load(Path(source))
     label = name or ("<bytes>" if isinstance(source, bytes) else str(source))
     try:
         return _model(data, label)
@@ -65,7 +63,13 @@ def read_model(source: str | Path | bytes, name: str | None) -> Model:
         raise
 
 
-def _load(path: Path) -> bytes:
+def load(path: Path) -> bytes:
+    """Contents of a file that can be a model.
+
+    Raises:
+        FileError: there is no such file, or it cannot be read.
+        ModelError: it is too large for one.
+    """
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise ModelError("larger than 2 GiB, the limit of a flatbuffer", where=path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from firmware_sim.accounting import ArenaUse
 from firmware_sim.model import read
 from sapool.models import build
 from sapool.spec import ModelSpec
+
+PROFILE: Final = "host64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Price:
     model_bytes: int
 
 
-def price(spec: ModelSpec, *, profile: str = "host64") -> Price:
+def price(spec: ModelSpec, *, profile: str = PROFILE) -> Price:
     """Build, export and account for the network of `spec` with random weights.
 
     Neither the arena nor the size of the file depends on what the weights are.
@@ -41,7 +44,7 @@ def price(spec: ModelSpec, *, profile: str = "host64") -> Price:
     net = build(spec).eval()
     size = spec.resolution
     noise = np.random.default_rng(0).uniform(-1, 1, (2, size, size, spec.channels)).astype(np.float32)
-    model = exporters.tflite.export(net, (1, spec.channels, size, size), [noise])
+    model = exporters.tflite.export(net, (1, spec.channels, size, size), [noise], profile=profile)
     report = memreport(read(model.content, name=str(spec)), profile=profile)
     parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
     return Price(parameters, sum(layer.macs for layer in report.layers), report.arena, len(model.content))

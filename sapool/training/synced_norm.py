@@ -56,7 +56,8 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
         factor = self.weight * torch.rsqrt(variance + self.eps)
-        return (x - mean[:, None, None]) * factor[:, None, None] + self.bias[:, None, None]
+        result: torch.Tensor = (x - mean[:, None, None]) * factor[:, None, None] + self.bias[:, None, None]
+        return result
 
 
 class SyncedNorms(LayerSync):
