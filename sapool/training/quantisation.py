@@ -24,7 +24,7 @@ import sapool.lowering  # noqa: F401
 from exporters.execute import run
 from exporters.graph import Graph
 from exporters.lower import find
-from exporters.quantize import observe, quantize
+from exporters.quantize import observe, quantize, separate
 from exporters.tflite import PIXELS
 from exporters.trace import trace
 from sapool.data.preprocessing import to_float
@@ -124,7 +124,7 @@ def simulation(network: nn.Module, images: NDArray[np.uint8]) -> Simulation:
         ExportError: the network cannot be exported.
     """
     _, height, width, channels = images.shape
-    graph = trace(network, (1, channels, height, width))
+    graph = separate(trace(network, (1, channels, height, width)), PIXELS)
     batches = [to_float(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
     integers = quantize(graph, observe(graph, batches), input_quantization=PIXELS)
     modules, points = _matches(network, graph, batches[0][:_PROBES]), {}
