@@ -1,14 +1,15 @@
 """Images a second of `sapool train`, and how much of the time loading them takes.
 
-    python benchmarks/training_speed.py
+    python benchmarks/training_speed.py [--runs 3]
 
 Trains MobileNetV2 of width 0.35 on the embedded digits at 32x32 pixels (stem of stride 2), with one thread, two threads and
-two processes; each in a process of its own, the best of three runs, for other programs can only slow it down. Writes
+two processes; each in a process of its own, the best of the runs, for other programs can only slow it down. Writes
 benchmarks/results/training-speed.json with the machine and its load.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -33,7 +34,6 @@ WAYS = {
 }
 BATCH = 128
 EPOCHS = 6
-RUNS = 3
 GOAL = 650
 
 
@@ -46,11 +46,11 @@ def trained(model: str, options: list[str]) -> float:
         return float(json.loads((Path(folder) / "summary.json").read_text("utf-8"))["images_per_second"])
 
 
-def loading_seconds() -> float:
+def loading_seconds(runs: int) -> float:
     """Time to load one image in a batch."""
     split = data.open("digits").train
     best = float("inf")
-    for _ in range(RUNS):
+    for _ in range(runs):
         started = time.perf_counter()
         count = sum(
             len(labels) for _ in range(20) for _, labels in loader(split, ShuffledBatches(len(split), BATCH, 0))
@@ -60,12 +60,15 @@ def loading_seconds() -> float:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3)
+    runs: int = parser.parse_args().runs
     before = os.getloadavg()[0]
-    loading = loading_seconds()
+    loading = loading_seconds(runs)
     rows: list[dict[str, Any]] = []
     for model in MODELS:
         for way, options in WAYS.items():
-            rates = [trained(model, options) for _ in range(RUNS)]
+            rates = [trained(model, options) for _ in range(runs)]
             rows.append(
                 {
                     "model": f"{model}:width=0.35",
