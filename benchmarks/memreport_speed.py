@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from machine import processor
+
 from firmware_sim.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,15 +29,6 @@ def seconds(command: list[str]) -> float:
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
-
-
-def processor() -> str:
-    """What /proc/cpuinfo calls it, where there is one."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def main() -> int:

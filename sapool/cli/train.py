@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sapool.cli.data_options import data_options, open_data
-from sapool.errors import UsageError
+from sapool.cli.data_options import data_options, open_data, tell_checks
+from sapool.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from sapool.spec import ModelSpec
@@ -33,12 +35,32 @@ if TYPE_CHECKING:
     help="Start from this file: a state dict of torchvision or timm (.pth, .safetensors), or a checkpoint.",
 )
 @click.option("--new-classifier", is_flag=True, help="Leave the classifier of --weights out, for other classes.")
+@click.option(
+    "--recipe", default="scratch", show_default=True, metavar="NAME|FILE",
+    help="How to train: scratch, strong, finetune, distill, or a JSON file of such settings.",
+)  # fmt: skip
+@click.option(
+    "--teacher", type=click.Path(dir_okay=False, path_type=Path),
+    help="Checkpoint of a network to learn from, for recipes with distillation.",
+)  # fmt: skip
 @click.option("--epochs", type=int, help="Passes over the training images.")
-@click.option("--batch-size", type=int, help="Images a step.")
+@click.option("--batch-size", type=int, help="Images a step, over all devices together.")
 @click.option("--lr", "learning_rate", type=float, help="Highest learning rate.")
 @click.option("--seed", type=int, help="Of the weights, the order of the images and their augmentation.")
 @click.option("--threads", type=int, help="Threads of torch on the CPU; one by default.")
 @click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="What to train on.")
+@click.option(
+    "--devices", type=int, help="Processes on each machine, each with its GPU or its threads; one by default."
+)
+@click.option("--nodes", type=int, help="Machines that train together; one by default.")
+@click.option("--strategy", type=click.Choice(["auto", "ddp"]), help="How several processes train together.")
+@click.option(
+    "--precision", type=click.Choice(["32-true", "16-mixed", "bf16-mixed"]), help="Of the computation."
+)  # fmt: skip
+@click.option(
+    "--resume", is_flag=True,
+    help="Go on where the training in the output folder was interrupted; from the beginning if there is none.",
+)  # fmt: skip
 @click.option(
     "--output", "-o", type=click.Path(file_okay=False, path_type=Path), default="run", show_default=True,
     help="Folder for the results.",
@@ -47,13 +69,17 @@ def command(
     data: str,
     split_seed: int | None,
     skip_broken: bool,
+    cache: bool,
     model: str,
     width: float | None,
     resolution: int | None,
     weights: Path | None,
     new_classifier: bool,
+    recipe: str,
+    teacher: Path | None,
+    resume: bool,
     output: Path,
-    **recipe: int | float | str | None,
+    **settings: int | float | str | None,
 ) -> None:
     """Train a network and keep its best epoch.
 
@@ -61,28 +87,57 @@ def command(
     sapool train --data digits --model mobilenet_v2-self_attentive-2211111 --width 0.35
     sapool train --data flowers.tar --model mobilenet_v2-average-2221111 --resolution 64 -o flowers
     sapool train --data flowers.tar --model mobilenet_v2-average:padding=symmetric --resolution 128 \\
-        --weights mobilenet_v2-b0353104.pth --new-classifier
+        --weights mobilenet_v2-b0353104.pth --new-classifier --recipe finetune
+    sapool train --data flowers.tar --model mobilenet_v2-average-2221111 \\
+        --recipe distill --teacher big/model.safetensors
 
-    Writes model.safetensors, calibration.npy (images for `sapool export`), metrics.csv and summary.json into the folder.
+    Options take the place of what the recipe says.
+
+    Writes model.safetensors, calibration.npy (images for `sapool export`), metrics.csv, curves.png, confusion.png and
+    summary.json into the folder, and last.ckpt at the end of each epoch: the same command with --resume goes on from there,
+    and ends with the same weights as a training without interruption.
+
     Weights are learned on the train part, the epoch is chosen on val, and the accuracy that is printed comes from test,
     which is looked at once, at the end. Parts that the data lacks are split off, the same way for the same --split-seed.
     """
     from sapool.spec import parse
-    from sapool.training.config import FitConfig
+    from sapool.training.ranks import is_first
+    from sapool.training.recipe_files import load
 
     # Everything that can be wrong without looking at an image is found before one is read.
     spec = parse(model).with_settings(width=width, resolution=resolution)
-    config = FitConfig(**{name: value for name, value in recipe.items() if value is not None})  # type: ignore[arg-type]
-    start = _start(spec, weights, new_classifier)
-    _prepare(output)
-    seed = 0 if split_seed is None else split_seed
-    dataset = open_data(data, resolution=spec.resolution, channels=spec.channels, seed=seed, skip_broken=skip_broken)
+    config = load(recipe, settings)
+    if teacher is not None and not teacher.is_file():
+        raise FileError("no such file", where=teacher)
+    with contextlib.nullcontext() if is_first() else _silence():
+        start = _start(spec, weights, new_classifier)
+        _prepare(output)
+        seed = 0 if split_seed is None else split_seed
+        dataset = open_data(
+            data, resolution=spec.resolution, channels=spec.channels, seed=seed, skip_broken=skip_broken, cache=cache
+        )
 
-    from sapool.training.progress import fit_progress
-    from sapool.training.run import save, train
+        from sapool.data.checks import duplicates
 
-    run = train(spec, dataset, config, split_seed=seed, start=start, progress=fit_progress())
-    _tell(run, save(run, output))
+        found = duplicates(dataset)
+        tell_checks(dataset, found)
+
+        from sapool.training.progress import fit_progress
+        from sapool.training.run import SNAPSHOT, save, train
+
+        run = train(
+            spec, dataset, config, split_seed=seed, start=start, teacher=teacher, snapshot=output / SNAPSHOT,
+            resume=resume, duplicates=found, progress=fit_progress(),
+        )  # fmt: skip
+    if run is not None:
+        _tell(run, save(run, output))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """One of several processes speaks for all; what goes wrong in another one is still said."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield
 
 
 def _start(spec: ModelSpec, weights: Path | None, new_classifier: bool) -> Start | None:
@@ -124,7 +179,9 @@ def _tell(run: Run, files: list[Path]) -> None:
     low, high = run.test.interval
     best = run.result.best
     click.echo(f"spec           {run.spec}")
-    click.echo(f"best epoch     {best.epoch} of {len(run.result.history)}, {best.val_accuracy:.2%} on val")
+    click.echo(
+        f"best epoch     {best.epoch} of {len(run.result.history)}, {best.val_accuracy:.2%} on val; {run.dataset.val.origin}"
+    )
     click.echo(f"test accuracy  {run.test.accuracy:.2%}, 95% interval {low:.2%} to {high:.2%}; {run.test.origin}")
     click.echo(f"trained in     {run.result.seconds:.0f} s, {run.result.images_per_second:,.0f} images/s")
     for path in files:

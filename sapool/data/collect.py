@@ -97,6 +97,7 @@ def _parts(images: dict[layout.Path, NDArray[np.uint8]], found: layout.Layout, n
             np.stack([images[path] for path in paths]),
             np.array([numbers[found.places[path][1]] for path in paths], dtype=np.int64),
             f"the {part} part of {name}" if part else name,
+            tuple("/".join(path) for path in paths),
         )
         for part, paths in members.items()
     }

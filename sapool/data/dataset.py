@@ -22,18 +22,25 @@ class Split:
         images: uint8 [N, H, W, C].
         labels: int64 [N], indices into the data set's classes.
         origin: where the images come from, in words ("test part of flowers.tar", "10% split off ...").
+        names: of the images in their source, one each; empty where they have none.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     origin: str = ""
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.integer], origin: str | None = None) -> Split:
         """The images at `indices`, in that order; the origin stays unless another is given."""
-        return Split(self.images[indices], self.labels[indices], self.origin if origin is None else origin)
+        names = tuple(self.names[index] for index in indices) if self.names else ()
+        return Split(self.images[indices], self.labels[indices], self.origin if origin is None else origin, names)
+
+    def name(self, index: int) -> str:
+        """What to call an image in messages: its name, or its position if it has none."""
+        return self.names[index] if self.names else f"image {index}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,6 +82,18 @@ def decode(data: bytes, resolution: int | None, channels: int) -> NDArray[np.uin
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
+def resize(image: NDArray[np.uint8], resolution: int | None) -> NDArray[np.uint8]:
+    """Pixels [H, W, C] brought to a square, as `RESIZE` says; unchanged if they are one already, or for None."""
+    from PIL import Image, ImageOps
+
+    if resolution is None or image.shape[:2] == (resolution, resolution):
+        return image
+    grey = image.shape[2] == 1
+    picture = Image.fromarray(image[..., 0] if grey else image)
+    pixels = np.asarray(ImageOps.fit(picture, (resolution, resolution), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return pixels[..., np.newaxis] if grey else pixels
+
+
 def _convert(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == mode:
         return image

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from firmware_sim.errors import FileError, UsageError
-from sapool.data import archives, digits, folders, splits
+from sapool.data import archives, cache, digits, folders, idx, splits
 from sapool.data.collect import Progress, collect
-from sapool.data.dataset import Collection, DataSet
+from sapool.data.dataset import PARTS, Collection, DataSet
 from sapool.data.entry import Entry
 
 _MAX_RESOLUTION: Final = 1024
@@ -29,20 +29,23 @@ def open_data_set(
     channels: int = 3,
     seed: int = 0,
     on_broken: Literal["error", "skip"] = "error",
+    cache_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
     """Read labelled images into memory.
 
     Args:
-        source: the name of an embedded data set ("digits"), a folder of class folders, or an archive of the same
-            (.tar, .tar.gz, .tar.xz, .zip). Class folders may lie below `train`, `val` and `test`; parts that are
-            missing are split off `train`, class by class.
+        source: the name of an embedded data set ("digits"), a folder of class folders, an archive of the same (.tar,
+            .tar.gz, .tar.xz, .zip), or a folder of idx files (see `sapool.data.idx`). Class folders may lie below `train`,
+            `val` and `test`; parts that are missing are split off `train`, class by class.
         resolution: height and width of the images in pixels; others are cut to their centred square and resized.
             None takes the size of the images, which must be squares (the digits: 32).
         channels: 3 for RGB, 1 for grey.
         seed: of the split, for parts that are missing.
         on_broken: "error" refuses a source with an image that does not decode; "skip" leaves such images out and
             names them in the result.
+        cache_folder: where decoded data sets are kept (see `sapool.data.cache`): what lies there is mapped into memory, what
+            does not is put there. None decodes each time.
         progress: called with the number of images read and the share of the source read.
 
     Raises:
@@ -64,15 +67,33 @@ def open_data_set(
             progress(sum(len(part) for part in embedded.parts.values()), 1.0)
         return splits.complete(embedded, seed=seed, test_share=test_share)
     path = Path(source)
-    collection = collect(
-        _entries(path)(path),
-        name=str(source),
-        resolution=resolution,
-        channels=channels,
-        skip_broken=on_broken == "skip",
-        progress=progress,
+    decode = _decoder(path)
+    key = ""
+    if cache_folder is not None:
+        settings = [str(source), resolution, channels, seed, on_broken]
+        key = cache.key(path, {"settings": settings})
+        known = cache.load(cache_folder, key)
+        if known is not None:
+            if progress is not None:
+                progress(sum(len(known.split(part)) for part in PARTS), 1.0)
+            return known
+    collection = decode(str(source), resolution, channels, on_broken == "skip", progress)
+    dataset = splits.complete(collection, seed=seed)
+    if cache_folder is not None and cache.store(cache_folder, key, dataset):
+        # Mapped pages are shared between processes and given back when memory is short.
+        return cache.load(cache_folder, key) or dataset
+    return dataset
+
+
+def _decoder(path: Path) -> Callable[[str, int | None, int, bool, Progress | None], Collection]:
+    if path.is_dir() and idx.is_idx(path):
+        return lambda name, resolution, channels, _, progress: idx.load(
+            path, name=name, resolution=resolution, channels=channels, progress=progress
+        )
+    read = _entries(path)
+    return lambda name, resolution, channels, skip_broken, progress: collect(
+        read(path), name=name, resolution=resolution, channels=channels, skip_broken=skip_broken, progress=progress
     )
-    return splits.complete(collection, seed=seed)
 
 
 def _entries(path: Path) -> Callable[[Path], Iterator[Entry]]:

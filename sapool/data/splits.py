@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -48,7 +49,7 @@ def complete(collection: Collection, *, seed: int, test_share: float = TEST_SHAR
         parts[part] = train.take(np.flatnonzero(chosen), f"{share:.0%} of {source}, split off with seed {seed}")
         train = train.take(np.flatnonzero(~chosen))
         origin = f"the rest of {source} (seed {seed})"
-    return _data_set(collection, Split(train.images, train.labels, origin), parts["val"], parts["test"])
+    return _data_set(collection, replace(train, origin=origin), parts["val"], parts["test"])
 
 
 def stratified(

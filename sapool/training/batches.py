@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sapool.data import Split
+from sapool.training import ranks
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images uint8 [B, H, W, C] and labels int64 [B]."""
@@ -29,15 +30,22 @@ class SplitTensors(Dataset[Batch]):
 
 
 class ShuffledBatches(Sampler[torch.Tensor]):
-    """Positions of one epoch in random order, a tensor for each batch.
+    """Positions of one epoch in random order, a tensor for each batch: this process' share of it, if there are several.
 
     The order depends on the seed and the epoch alone, so an epoch can be repeated without the ones before it. Images
     that do not fill a last batch wait for another epoch: statistics of a small batch would disturb the normalisation.
+
+    Args:
+        images: their number.
+        batch_size: images of a batch, over all processes.
+        seed: of the order.
+        processes: that share a batch.
     """
 
-    def __init__(self, images: int, batch_size: int, seed: int) -> None:
+    def __init__(self, images: int, batch_size: int, seed: int, processes: int = 1) -> None:
         self.images = images
-        self.batch_size = min(batch_size, images)
+        whole = min(batch_size, images)
+        self.batch_size = whole - whole % processes
         self.seed = seed
         self.epoch = 0
 
@@ -47,24 +55,30 @@ class ShuffledBatches(Sampler[torch.Tensor]):
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         order = torch.randperm(self.images, generator=epoch_generator(self.seed, self.epoch))
-        yield from torch.split(order[: len(self) * self.batch_size], self.batch_size)
+        own = ranks.place().share(self.batch_size)
+        for batch in torch.split(order[: len(self) * self.batch_size], self.batch_size):
+            yield batch[own]
 
     def __len__(self) -> int:
         return self.images // self.batch_size
 
 
 class OrderedBatches(Sampler[torch.Tensor]):
-    """All positions in order, a tensor for each batch."""
+    """All positions in order, a tensor for each batch; of several processes each has its own."""
 
     def __init__(self, images: int, batch_size: int) -> None:
         self.images = images
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        yield from torch.split(torch.arange(self.images), self.batch_size)
+        yield from torch.split(self._positions(), self.batch_size)
 
     def __len__(self) -> int:
-        return -(-self.images // self.batch_size)
+        return -(-len(self._positions()) // self.batch_size)
+
+    def _positions(self) -> torch.Tensor:
+        rank, world = ranks.place()
+        return torch.arange(rank, self.images, world)
 
 
 def loader(split: Split, sampler: Sampler[torch.Tensor]) -> DataLoader[Batch]:

@@ -13,7 +13,8 @@ class EpochMetrics:
     """One epoch; epochs count from 1.
 
     Losses are mean cross-entropies (in training of smoothed labels and augmented images); accuracies are shares of 1.
-    `learning_rate` is that of the last step, `seconds` the time of training without validation.
+    `learning_rate` is that of the last step, `seconds` the time of training without validation. In a `quantised` epoch all
+    is measured in the simulation of the int8 export.
     """
 
     epoch: int
@@ -24,11 +25,12 @@ class EpochMetrics:
     val_accuracy: float
     seconds: float
     images_per_second: float
+    quantised: bool = False
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """Higher is better: accuracy on the validation part, then its loss."""
-        return self.val_accuracy, -self.val_loss
+    def rank(self) -> tuple[bool, float, float]:
+        """Higher is better: trained for the export at all, then accuracy on the validation part, then its loss."""
+        return self.quantised, self.val_accuracy, -self.val_loss
 
 
 def to_csv(history: Iterable[EpochMetrics]) -> str:
@@ -38,6 +40,9 @@ def to_csv(history: Iterable[EpochMetrics]) -> str:
     writer.writeheader()
     for metrics in history:
         writer.writerow(
-            {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(metrics).items()}
+            {
+                name: round(value, 6) if isinstance(value, float) else int(value)
+                for name, value in asdict(metrics).items()
+            }
         )
     return stream.getvalue()

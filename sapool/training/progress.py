@@ -20,6 +20,9 @@ class FitProgress(Protocol):
     def begin(self, epochs: int, images: int) -> None:
         """Before the first epoch; `images` is their number in each."""
 
+    def resume(self, epochs: int) -> None:
+        """After `begin`, if that many epochs are done already."""
+
     def batch(self, images: int) -> None:
         """After each step."""
 
@@ -34,6 +37,9 @@ class Silent:
     """Shows nothing."""
 
     def begin(self, epochs: int, images: int) -> None:
+        """Nothing."""
+
+    def resume(self, epochs: int) -> None:
         """Nothing."""
 
     def batch(self, images: int) -> None:
@@ -57,6 +63,10 @@ class Lines(Silent):
         """Remembers the number of epochs."""
         self._epochs = epochs
 
+    def resume(self, epochs: int) -> None:
+        """Says where it goes on."""
+        print(f"going on after epoch {epochs} of {self._epochs}", file=self._stream, flush=True)
+
     def epoch(self, metrics: EpochMetrics) -> None:
         """Prints the line."""
         digits = len(str(self._epochs))
@@ -75,6 +85,7 @@ class Bar(Silent):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._epochs = 0
+        self._epoch_images = 0
         self._images = 0
         self._started = 0.0
         self._bar = Progress(
@@ -89,10 +100,19 @@ class Bar(Silent):
     def begin(self, epochs: int, images: int) -> None:
         """Shows the bar."""
         self._epochs = epochs
+        self._epoch_images = images
         self._task = self._bar.add_task(f"epoch 1/{epochs}", total=epochs * images, rate="", best="")
         self._best = 0.0
         self._started = time.perf_counter()
         self._bar.start()
+
+    def resume(self, epochs: int) -> None:
+        """Moves the bar to where it was."""
+        self._bar.update(
+            self._task,
+            completed=epochs * self._epoch_images,
+            description=f"epoch {min(epochs + 1, self._epochs)}/{self._epochs}",
+        )
 
     def batch(self, images: int) -> None:
         """Moves the bar."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -28,6 +29,21 @@ class Recorder(Callback):
         self._started = 0.0
         self._seconds = 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a snapshot of the training keeps of it."""
+        return {
+            "history": [asdict(metrics) for metrics in self.history],
+            "best": None if self.best is None else self.best.epoch,
+            "weights": self.weights,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after what a snapshot kept."""
+        self.history = [EpochMetrics(**row) for row in state_dict["history"]]
+        self.best = next((row for row in self.history if row.epoch == state_dict["best"]), None)
+        self.weights = state_dict["weights"]
+        self._progress.resume(len(self.history))
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._images = 0
         self._started = time.perf_counter()
@@ -38,7 +54,7 @@ class Recorder(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        images = len(batch[1])
+        images = len(batch[1]) * trainer.world_size
         self._images += images
         self._seconds = time.perf_counter() - self._started
         self._progress.batch(images)
@@ -55,6 +71,7 @@ class Recorder(Callback):
             val_accuracy=measured["val_accuracy"],
             seconds=self._seconds,
             images_per_second=self._images / max(self._seconds, 1e-9),
+            quantised=pl_module.quantised,
         )
         if not math.isfinite(metrics.train_loss):
             raise UsageError(
@@ -64,7 +81,5 @@ class Recorder(Callback):
         self.history.append(metrics)
         if self.best is None or metrics.rank > self.best.rank:
             self.best = metrics
-            self.weights = {
-                name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()
-            }
+            self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.kept.state_dict().items()}
         self._progress.epoch(metrics)

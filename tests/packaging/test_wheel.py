@@ -35,6 +35,7 @@ def test_the_wheel_holds_the_three_packages_and_their_data(wheel):
         "sapool/presets.json", "sapool/prices.json",
         "firmware_sim/targets/target-1.schema.json",
         "firmware_sim/budget/sapool-1.schema.json", "firmware_sim/budget/check-1.schema.json", "sapool/pytest_plugin.py",
+        "sapool/training/recipes/scratch.json",
     ):  # fmt: skip
         assert name in names
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]

@@ -77,6 +77,40 @@ def test_another_split_seed_is_warned_about(trained, capsys):
     assert "may be ones that it was trained on" in capsys.readouterr().err
 
 
+def test_two_files_are_compared_on_the_same_images(trained, capsys):
+    files = [trained / "model.safetensors", trained / "model.tflite"]
+    report = evaluated(capsys, "--compare", *files, "--data", trained / "data")
+    assert report["schema"] == "sapool.comparison/1"
+    assert [report[side]["model"] for side in ("first", "second")] == [str(path) for path in files]
+    assert [report[side]["runtime"] for side in ("first", "second")] == [
+        "torch, float32",
+        "LiteRT reference kernels, int8",
+    ]
+    assert report["data"] == f"20% of {trained / 'data'}, split off with seed 2"
+    assert not report["significant"]
+    assert report["p_value"] == 1 or report["only_first_correct"] + report["only_second_correct"] > 0
+
+
+def test_the_confusion_matrix_as_a_picture(trained, tmp_path, capsys):
+    picture = tmp_path / "confusion.png"
+    evaluated(capsys, trained / "model.safetensors", "--data", trained / "data", "--confusion", picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "give one MODEL, or two"),
+        (["model.tflite", "--compare", "model.tflite", "model.tflite"], "give one MODEL, or two"),
+        (["--compare", "model.tflite", "model.tflite", "--confusion", "x.png"], "of one MODEL"),
+    ],
+)
+def test_one_model_or_two(trained, capsys, monkeypatch, files, message):
+    monkeypatch.chdir(trained)
+    assert main(["evaluate", *files, "--data", "data"]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_test_part_alone_is_enough(trained, tmp_path, capsys):
     shutil.copytree(trained / "data", tmp_path / "new" / "test")
     report = evaluated(capsys, trained / "model.safetensors", "--data", tmp_path / "new")

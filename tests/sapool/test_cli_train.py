@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from support import pictures
 
 from sapool import calibration, checkpoint
 from sapool.cli.main import main
+from sapool.training import FitConfig
 
 ROOT = Path(__file__).parents[2]
 SPEC = "mobilenet_v2-average-2221111"
@@ -32,17 +34,24 @@ def test_a_folder_becomes_a_checkpoint(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--data", str(folder), "--model", SPEC, *QUICK, "--seed", "3"]) == 0
     out, err = capsys.readouterr()
-    assert sorted(os.listdir("run")) == ["calibration.npy", "metrics.csv", "model.safetensors", "summary.json"]
+    assert sorted(os.listdir("run")) == [
+        "calibration.npy", "confusion.png", "curves.png", "last.ckpt", "metrics.csv", "model.safetensors", "summary.json",
+    ]  # fmt: skip
     assert sorted(os.listdir()) == ["data", "run"]
     loaded = checkpoint.load("run/model.safetensors")
     assert loaded.labels == pictures.CLASSES
     assert (loaded.spec.classes, loaded.spec.width, loaded.spec.resolution) == (3, 0.1, 32)
     assert loaded.header["recipe"]["seed"] == 3
+    assert loaded.header["recipe"].keys() == {field.name for field in dataclasses.fields(FitConfig)}
     assert loaded.header["split_seed"] == 0
     assert calibration.load("run/calibration.npy").shape == (27, 32, 32, 3)
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["schema"] == "sapool.train/1"
-    assert summary["data"]["test"] == {"images": 6, "origin": f"20% of {folder}, split off with seed 0"}
+    assert summary["data"]["test"] == {
+        "images": 6,
+        "origin": f"20% of {folder}, split off with seed 0",
+        "classes": {"blue": 2, "green": 2, "red": 2},
+    }
     assert summary["test"]["accuracy"] == summary["test_accuracy"]
     with open("run/metrics.csv") as stream:
         assert len(list(csv.DictReader(stream))) == 1
@@ -76,6 +85,10 @@ def test_broken_images_are_refused_or_skipped(folder, tmp_path, capsys):
         (["--model", "mobilenet_v2-average-4222121"], 2, "stage"),
         (["--model", SPEC, "--epochs", "0"], 2, "epochs is 0"),
         (["--model", SPEC, "--lr", "nan"], 2, "learning rate is nan"),
+        (["--model", SPEC, "--recipe", "secret"], 2, "one of distill, finetune"),
+        (["--model", SPEC, "--recipe", "distill"], 2, "--teacher"),
+        (["--model", SPEC, "--recipe", "distill", "--teacher", "nobody.safetensors"], 3, "nobody.safetensors"),
+        (["--model", SPEC, "--devices", "3"], 2, "a multiple of the 3 processes"),
         (["--model", SPEC, "--resolution", "0"], 2, "resolution 0"),
         (["--model", SPEC, "--data", "nowhere"], 3, "no such data set"),
         (["--model", SPEC, "--output", "data/red/000.png"], 2, "000.png"),
@@ -128,7 +141,7 @@ def test_an_interrupted_training_leaves_the_old_files(folder, tmp_path, how):
             process.kill()
     assert code == (130 if how == signal.SIGINT else -9)
     assert "Traceback" not in rest
-    assert os.listdir(run) == ["model.safetensors"]
+    assert [name for name in os.listdir(run) if "last.ckpt" not in name] == ["model.safetensors"]
     assert (run / "model.safetensors").read_bytes() == b"old"
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 from support import pictures
 from torch import nn
 
@@ -14,12 +18,15 @@ from sapool.data import Split
 from sapool.data.preprocessing import to_device, to_input
 from sapool.errors import FileError, ModelError, UsageError
 from sapool.training import evaluate, load
-from sapool.training.evaluation import Evaluation
+from sapool.training.comparison import compare
+from sapool.training.confusion_picture import confusion_png, layout
+from sapool.training.drawing import BACKGROUND, BLUE
+from sapool.training.evaluation import Evaluation, probabilities
 from sapool.training.predictors.network import NetworkPredictor
 from sapool.training.predictors.onnx import OnnxPredictor
 from sapool.training.predictors.tflite import TflitePredictor
 from sapool.training.report import render
-from sapool.training.statistics import wilson_interval
+from sapool.training.statistics import calibration_error, mcnemar, reliability, wilson_interval
 
 RNG = np.random.default_rng(0)
 SMALL = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).eval()
@@ -110,7 +117,126 @@ def test_logits_that_are_no_numbers():
         evaluate(Fixed(np.full((1, 3), np.nan)), blank([0]), ("a", "b", "c"))
 
 
-EXAMPLE = Evaluation(("cat", "dog"), np.array([[8, 2], [0, 10]]), "ten of each", "by hand", 1.5)
+EXAMPLE = Evaluation(
+    name="net",
+    classes=("cat", "dog"),
+    labels=np.repeat([0, 1], 10),
+    predicted=np.array([0] * 8 + [1] * 12),
+    confidence=np.full(20, 0.8),
+    origin="ten of each",
+    runtime="by hand",
+    seconds=1.5,
+)
+
+
+@pytest.mark.oracle
+def test_the_calibration_error_is_torchmetrics():
+    import torch
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    labels, logits = RNG.integers(0, 4, 500), RNG.normal(size=(500, 4)) * 2
+    result = evaluate(Fixed(logits), blank(labels), ("a", "b", "c", "d"))
+    expected = multiclass_calibration_error(
+        torch.softmax(torch.tensor(logits), 1), torch.tensor(labels), num_classes=4, n_bins=15, norm="l1"
+    )
+    assert result.calibration_error == pytest.approx(float(expected), abs=1e-6)
+    assert sum(one.images for one in result.reliability) == 500
+
+
+def test_a_classifier_that_is_as_sure_as_it_is_right_is_calibrated():
+    confidence = np.repeat([0.5, 0.9], [10, 10])
+    correct = np.array([True] * 5 + [False] * 5 + [True] * 9 + [False])
+    assert calibration_error(reliability(confidence, correct)) == pytest.approx(0)
+    assert calibration_error(reliability(confidence, ~correct)) == pytest.approx(0.4)
+    assert calibration_error(reliability(confidence[:0], correct[:0])) == 0
+
+
+@pytest.mark.oracle
+def test_logits_become_scipys_softmax_and_probabilities_stay():
+    from scipy.special import softmax
+
+    logits = RNG.normal(size=(50, 6)) * 30
+    shares = softmax(logits, axis=1)
+    assert probabilities(logits) == pytest.approx(shares)
+    int8 = np.rint(shares * 256).clip(0, 255) / 256
+    assert np.array_equal(probabilities(int8), int8)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 3), (10, 25), (150, 190), (4000, 4200)])
+def test_mcnemars_test_is_scipys_binomial_one(first, second):
+    from scipy.stats import binomtest
+
+    expected = binomtest(first, first + second, 0.5).pvalue if first + second else 1.0
+    assert mcnemar(first, second) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_mcnemars_test_is_a_probability_and_takes_no_side(first, second):
+    assert 0 < mcnemar(first, second) <= 1
+    assert mcnemar(first, second) == mcnemar(second, first)
+    assert mcnemar(first, first) == 1
+
+
+def answers(name, right, labels):
+    """An evaluation with exactly these images right."""
+    predicted = np.where(right, labels, (labels + 1) % 3)
+    return Evaluation(name, ("a", "b", "c"), labels, predicted, np.ones(len(labels)), "300 images", "by hand", 1.0)
+
+
+def test_a_comparison_pairs_the_images():
+    labels = RNG.integers(0, 3, 300)
+    first, second = np.arange(300) < 200, np.arange(300) >= 120
+    result = compare(answers("one", first, labels), answers("two", second, labels))
+    assert (result.only_first, result.only_second) == (120, 100)
+    assert result.difference == pytest.approx(-20 / 300)
+    assert not result.significant
+    report = json.loads(render(result, "json"))
+    assert report["schema"] == "sapool.comparison/1"
+    assert report["p_value"] == mcnemar(120, 100)
+    assert report["second"]["model"] == "two"
+    text = render(result)
+    assert "-6.67 points; only A is right on 120 images, only B on 100" in text
+    assert "not significant at 5%" in text
+
+
+def test_a_clear_difference_is_significant():
+    labels = RNG.integers(0, 3, 100)
+    result = compare(answers("one", np.arange(100) < 60, labels), answers("two", np.arange(100) < 80, labels))
+    assert result.significant
+    assert "p = 1.9e-06: significant" in render(result)
+
+
+def test_other_images_cannot_be_compared():
+    with pytest.raises(UsageError, match="not evaluated on the same images"):
+        compare(
+            answers("one", np.ones(3, bool), np.array([0, 1, 2])), answers("two", np.ones(3, bool), np.array([0, 1, 1]))
+        )
+
+
+@pytest.mark.parametrize("classes", [2, 10, 40, 41, 200])
+def test_the_picture_shades_a_cell_by_its_share(classes):
+    labels = np.repeat(np.arange(classes), 4)
+    predicted = labels.copy()
+    # Half of the first class is taken for the second one.
+    predicted[:2] = 1
+    names = tuple(f"class {number}" for number in range(classes))
+    ones = np.ones(len(labels))
+    picture = confusion_png(Evaluation("net", names, labels, predicted, ones, "pictures", "by hand", 1.0))
+    pixels = np.asarray(Image.open(io.BytesIO(picture)))
+    place = layout(names)
+
+    def corner(row, column):
+        left, top, _, _ = place.box(row, column)
+        return tuple(int(value) for value in pixels[top, left])
+
+    assert corner(1, 1) == corner(classes - 1, classes - 1) == BLUE
+    assert corner(1, 0) == BACKGROUND
+    assert corner(0, 0) == corner(0, 1)
+    assert BLUE < corner(0, 0) < BACKGROUND
+    _, _, right, bottom = place.box(classes - 1, classes - 1)
+    assert right < pixels.shape[1]
+    assert bottom < pixels.shape[0]
 
 
 def test_json_report():
@@ -118,7 +244,10 @@ def test_json_report():
     assert report["schema"] == "sapool.evaluation/1"
     assert report["accuracy"] == 0.9
     assert report["confusion"] == [[8, 2], [0, 10]]
-    assert report["classes"][0] == {"name": "cat", "images": 10, "accuracy": 0.8}
+    assert report["classes"][0].items() >= {"name": "cat", "images": 10, "accuracy": 0.8}.items()
+    # Newcombe (1998), as below, for 10 of 10.
+    assert report["classes"][1]["accuracy_interval_95"] == pytest.approx([0.722, 1], abs=0.001)
+    assert report["calibration_error"] == pytest.approx(0.1)
     assert report["data"] == "ten of each"
     # Newcombe, "Two-sided confidence intervals for the single proportion" (1998), method 3, for 18 of 20.
     assert report["accuracy_interval_95"] == pytest.approx([0.699, 0.972], abs=0.001)
@@ -128,6 +257,7 @@ def test_text_report():
     text = render(EXAMPLE)
     assert "90.00%  (18 of 20; 95% interval 69.90% to 97.21%)" in text
     assert "data      ten of each" in text
+    assert "80.00% on average; expected calibration error 10.00%" in text
     assert "cat        10    80.00%  dog (2)" in text
 
 

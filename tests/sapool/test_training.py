@@ -69,6 +69,12 @@ def test_it_learns(trained, data):
     assert not trained.model.training
 
 
+def test_it_learns_in_half_precision_too(data):
+    result = fit_module(small_net(), data, replace(QUICK, precision="bf16-mixed"))
+    assert accuracy(result.model, data.test) > 0.9
+    assert all(value.dtype != torch.bfloat16 for value in result.model.state_dict().values())
+
+
 def test_the_best_epoch_on_validation_data_is_kept(trained, data):
     assert trained.best == max(trained.history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
     assert accuracy(trained.model, data.val) == pytest.approx(trained.best.val_accuracy)
@@ -188,8 +194,10 @@ def test_an_interrupt_stays_one(data):
     "setting",
     [
         {"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"learning_rate": math.nan}, {"warm_up": 1.0},
-        {"weight_decay": -1.0}, {"label_smoothing": 1.0}, {"shift": 0.6}, {"seed": -1}, {"threads": 0},
-        {"accelerator": "abacus"},
+        {"weight_decay": -1.0}, {"label_smoothing": 1.0}, {"shift": 0.6},
+        {"mixup": -1.0}, {"ema": 1.0}, {"distillation": 1.5}, {"temperature": 0.0}, {"attention": math.inf},
+        {"rand_augment": -1}, {"rand_augment_magnitude": 31}, {"quantised_epochs": 21}, {"devices": 0}, {"nodes": 0},
+        {"strategy": "hope"}, {"precision": "64"}, {"threads": 0}, {"seed": -1}, {"accelerator": "abacus"},
     ],
 )  # fmt: skip
 def test_recipes_that_make_no_sense(setting):
@@ -269,7 +277,7 @@ def test_metrics_as_csv(trained):
     assert float(rows[-1]["val_accuracy"]) == pytest.approx(trained.history[-1].val_accuracy, abs=1e-6)
     assert rows[0].keys() == {
         "epoch", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds",
-        "images_per_second",
+        "images_per_second", "quantised",
     }  # fmt: skip
 
 
