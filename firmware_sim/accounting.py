@@ -219,9 +219,10 @@ def memreport(
     if isinstance(profile, str):
         profile = profiles.get(profile)
     try:
-        refused = [refusal for refusal in preflight.refusals(model, profile) if refusal.certain]
+        found = preflight.refusals(model, profile)
+        refused = [refusal for refusal in found if refusal.certain]
         if refused:
             raise preflight.error(refused)
-        return account(model, profile, target)
+        return account(model, profile, target, doubts=tuple(f"TFLM may refuse this: {each}" for each in found))
     except ModelError as error:
         raise ModelError(error.message, where=error.where or model.path, hint=error.hint) from error

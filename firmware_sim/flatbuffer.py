@@ -31,10 +31,11 @@ _BASE_ALLOWANCE_BYTES: Final = 1 << 20
 class Buffer:
     """The bytes of one flatbuffer and how much of them has been decoded so far."""
 
-    __slots__ = ("_left", "_vtables", "data", "view")
+    __slots__ = ("_left", "_size", "_vtables", "data", "view")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self._size = len(data)
         self.view = memoryview(data)
         self._vtables: dict[int, tuple[int, ...]] = {}
         self._left = _SHARING * len(data) + _BASE_ALLOWANCE_BYTES
@@ -59,8 +60,8 @@ class Buffer:
         Raises:
             ModelError: it does not lie inside the file.
         """
-        if position < 0 or position + kind.size > len(self.data):
-            raise ModelError(f"damaged or truncated: an offset points to byte {position} of {len(self.data)}")
+        if position < 0 or position + kind.size > self._size:
+            raise ModelError(f"damaged or truncated: an offset points to byte {position} of {self._size}")
         value: Scalar = kind.unpack_from(self.data, position)[0]
         return value
 

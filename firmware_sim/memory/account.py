@@ -26,9 +26,8 @@ from firmware_sim.memory.head import HeadBuffer, head_buffers
 from firmware_sim.memory.offline import OfflinePlan, offline_plan
 from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import COMPRESSION_METADATA, Model
-from firmware_sim.planners import get, peak_bytes
+from firmware_sim.planners import BufferRequest, get, peak_bytes
 from firmware_sim.planners.bounds import lower_bound_bytes
-from firmware_sim.planners.verify import violations
 from firmware_sim.profiles import Profile
 
 if TYPE_CHECKING:
@@ -38,14 +37,14 @@ _PLANNER: Final = "greedy"
 _MAX_LIVE: Final = 100_000  # pairs of a layer and a live buffer; a network of a microcontroller has some hundreds
 
 
-def account(model: Model, profile: Profile, target: Target | None) -> MemoryReport:
-    """See `firmware_sim.accounting.memreport`."""
+def account(model: Model, profile: Profile, target: Target | None, *, doubts: tuple[str, ...] = ()) -> MemoryReport:
+    """See `firmware_sim.accounting.memreport`; `doubts` are further reasons why the figures are not exact."""
     plan = offline_plan(model)
     finished = tail(model, profile, plan)
     times = lifetimes(model)
     buffers = head_buffers(model.subgraphs, finished.tensors, finished.scratch, times, plan)
     offsets = get(_PLANNER)([buffer.request for buffer in buffers])
-    arena = _arena(model, profile, finished, buffers, offsets, plan)
+    arena = _arena(model, profile, finished, buffers, offsets, plan, doubts)
     return MemoryReport(
         model=ModelInfo(
             model.path,
@@ -86,11 +85,12 @@ def _arena(
     buffers: Sequence[HeadBuffer],
     offsets: Sequence[int],
     plan: OfflinePlan,
+    doubts: tuple[str, ...],
 ) -> ArenaUse:
     requests = [buffer.request for buffer in buffers]
     head_bytes = peak_bytes(requests, offsets)
     total_bytes = head_bytes + finished.used_bytes
-    unmodelled = _unmodelled(model, profile, finished)
+    unmodelled = (*_unmodelled(model, profile, finished), *doubts)
     inexact: dict[str, str] = {}
     if unmodelled:
         reason = "; ".join(unmodelled)
@@ -98,7 +98,7 @@ def _arena(
     minimum_bytes, doubt = _minimum(model, profile, finished, total_bytes, len(buffers))
     if unmodelled or doubt:
         inexact["minimum_bytes"] = inexact.get("total_bytes") or doubt
-    if plan.offsets and violations(requests, offsets):
+    if plan.offsets and _overlaps(requests, offsets):
         inexact["lower_bound_bytes"] = "the model's own plan lets buffers that are in use overlap"
     return ArenaUse(
         total_bytes=total_bytes,
@@ -112,6 +112,12 @@ def _arena(
         unmodelled=unmodelled,
         tail=tuple(TailPart(name, count) for name, count in finished.parts.items()),
     )
+
+
+def _overlaps(requests: Sequence[BufferRequest], offsets: Sequence[int]) -> bool:
+    from firmware_sim.planners.verify import violations
+
+    return bool(violations(requests, offsets))
 
 
 def _unmodelled(model: Model, profile: Profile, finished: Tail) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ Source: tensorflow/lite/micro/micro_allocation_info.cc:103-334, micro_allocator.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 from firmware_sim.errors import ModelError
 from firmware_sim.lifetimes import UNSET, Lifetime, Lifetimes
@@ -17,12 +17,11 @@ from firmware_sim.memory.tail import Scratch
 from firmware_sim.model import Subgraph, Tensor
 from firmware_sim.planners import BufferRequest
 
-# Planning time grows with the square; TFLM itself needs 40 bytes of arena per buffer while it plans.
-_MAX_BUFFERS = 20_000
+# Pairs of buffers alive together, over which planning takes its time; a network of a microcontroller has some thousands.
+_MAX_PAIRS: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class HeadBuffer:
+class HeadBuffer(NamedTuple):
     """A buffer of the head before it is placed."""
 
     name: str
@@ -64,9 +63,17 @@ def head_buffers(
                 request = BufferRequest(round_up(count), lifetime.first, lifetime.last, offset)
                 buffers.append(HeadBuffer(tensor.name, "tensor", index, request))
     buffers.extend(_scratch_buffers(subgraphs, scratch, times))
-    if len(buffers) > _MAX_BUFFERS:
-        raise ModelError(f"{len(buffers)} buffers to plan; more than {_MAX_BUFFERS} are not supported")
+    pairs = _pairs([buffer.request for buffer in buffers])
+    if pairs > _MAX_PAIRS:
+        raise ModelError(f"{pairs:,} pairs of buffers are alive together; more than {_MAX_PAIRS:,} are not supported")
     return buffers
+
+
+def _pairs(requests: Sequence[BufferRequest]) -> int:
+    """How many pairs of buffers are alive at one time: all pairs but those of which one ends before the other begins."""
+    ends = sorted(request.last for request in requests)
+    apart = sum(bisect_left(ends, request.first) for request in requests)
+    return len(requests) * (len(requests) - 1) // 2 - apart
 
 
 def _check_intermediates(subgraph: Subgraph, tensors: Sequence[Tensor]) -> None:

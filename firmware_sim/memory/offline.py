@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_sim.errors import ModelError
 from firmware_sim.model import Model
@@ -18,8 +17,7 @@ _ONLINE: Final = -1  # kOnlinePlannedBuffer
 _HEADER_WORDS: Final = 3  # version and subgraph, which TFLM ignores, and the number of tensors
 
 
-@dataclass(frozen=True, slots=True)
-class OfflinePlan:
+class OfflinePlan(NamedTuple):
     """Offsets of the tensors of all subgraphs, one after the other; None where TFLM plans."""
 
     offsets: Sequence[int | None]

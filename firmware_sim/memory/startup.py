@@ -101,12 +101,11 @@ def _fetched(node: Node) -> Iterator[Tensor]:
 
 def _with_tensor(top: int, tensor: Tensor, profile: Profile) -> int:
     """Where the temporaries end after AllocateTempTfLiteTensor (lines 225-343, 838-870)."""
-    names = ["TfLiteTensor"]
+    size = sizes.core(profile, "TfLiteTensor")
+    top = round_up(top, size.align_bytes) + size.bytes
     quantization = tensor.quantization
-    is_affine = quantization is not None and quantization.scale and quantization.zero_point
-    if is_affine:
-        names.append("TfLiteAffineQuantization")
-    for name in names:
-        size = sizes.core(profile, name)
-        top = round_up(top, size.align_bytes) + size.bytes
-    return round_up(top, 4) + 4 + 4 * len(quantization.scale) if quantization and is_affine else top
+    if quantization is None or not quantization.scale or not quantization.zero_point:
+        return top
+    size = sizes.core(profile, "TfLiteAffineQuantization")
+    top = round_up(top, size.align_bytes) + size.bytes
+    return round_up(top, 4) + 4 + 4 * len(quantization.scale)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from firmware_sim.errors import ModelError
 from firmware_sim.memory import sizes
 from firmware_sim.memory.elements import ALIGNMENT_BYTES, round_up, tensor_bytes
 from firmware_sim.memory.kernels import Node, custom_init, prepare
 from firmware_sim.memory.kernels.resources import variable_key
-from firmware_sim.memory.kernels.types import untaken_type
 from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.startup import Startup
 from firmware_sim.model import Model, Operator, Tensor
@@ -26,8 +26,7 @@ _ADDRESSES = 2**32  # of a 32-bit processor
 _MAX_SCRATCH_PER_OPERATOR = 12  # micro_allocator.cc:54, 710-716
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
+class Scratch(NamedTuple):
     """A scratch buffer that an operator asked for."""
 
     subgraph: int
@@ -198,11 +197,6 @@ class _Simulation:
             node.doubts.append("TensorFlow Lite Micro is not known to have this operator; its memory is left out")
             return False
         else:
-            untaken = untaken_type(node)
-            if untaken:
-                node.doubts.append(
-                    f"TensorFlow Lite Micro is not known to take {untaken} here, and may refuse the model"
-                )
             size = sizes.opdata(self.profile, operator.op)
             if size is not None:
                 self.allocate(size.bytes, size.align_bytes)

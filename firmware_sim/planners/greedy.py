@@ -5,7 +5,6 @@ Source: tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc:162-310.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from firmware_sim.planners import register
@@ -28,34 +27,36 @@ def greedy(requests: Sequence[BufferRequest]) -> tuple[int, ...]:
     online.sort(key=lambda number: -requests[number].size_bytes)
 
     offsets = [0] * len(requests)
-    placed: list[int] = []  # request numbers by offset, with the offsets themselves beside them
-    placed_offsets: list[int] = []
+    placed: set[int] = set()
+    conflicts = _conflicts(requests)
     for number in offline + online:
         request = requests[number]
-        fixed = request.offset
-        offset = _first_gap(request, requests, placed, placed_offsets) if fixed is None else fixed
-        offsets[number] = offset
-        # Behind all entries with the same offset, as lines 279-308 do.
-        index = bisect_right(placed_offsets, offset)
-        placed.insert(index, number)
-        placed_offsets.insert(index, offset)
+        taken = sorted((offsets[other], requests[other].size_bytes) for other in conflicts[number] if other in placed)
+        offsets[number] = _first_gap(request.size_bytes, taken) if request.offset is None else request.offset
+        placed.add(number)
     return tuple(offsets)
 
 
-def _first_gap(
-    request: BufferRequest,
-    requests: Sequence[BufferRequest],
-    placed: Sequence[int],
-    placed_offsets: Sequence[int],
-) -> int:
-    """Lowest offset at which `request` meets no placed buffer that lives at the same time."""
-    size, first, last = request.size_bytes, request.first, request.last
+def _conflicts(requests: Sequence[BufferRequest]) -> list[list[int]]:
+    """For each request the others that are in use at some time when it is: a sweep over time."""
+    conflicts: list[list[int]] = [[] for _ in requests]
+    active: list[int] = []
+    for number in sorted(range(len(requests)), key=lambda n: requests[n].first):
+        request = requests[number]
+        active = [other for other in active if requests[other].last >= request.first]
+        for other in active:
+            if requests[other].overlaps(request):
+                conflicts[number].append(other)
+                conflicts[other].append(number)
+        active.append(number)
+    return conflicts
+
+
+def _first_gap(size_bytes: int, taken: Sequence[tuple[int, int]]) -> int:
+    """Lowest offset with room for `size_bytes` between what is taken (offset, bytes; by offset)."""
     candidate = 0
-    for number, offset in zip(placed, placed_offsets, strict=True):
-        other = requests[number]
-        if other.first > last or first > other.last:
-            continue
-        if offset - candidate >= size:
+    for offset, taken_bytes in taken:
+        if offset - candidate >= size_bytes:
             break
-        candidate = max(candidate, offset + other.size_bytes)
+        candidate = max(candidate, offset + taken_bytes)
     return candidate

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_sim.model import Tensor
 from firmware_sim.preflight.refusal import Refusal, Stage
@@ -15,8 +14,7 @@ _INT4_DATA: Final = frozenset({("INT8", "INT4")})
 _PAIRS: Final = frozenset({("FLOAT32", "FLOAT32"), ("INT8", "INT8"), ("INT16", "INT8")})
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(NamedTuple):
     """One operator with weights: positions of data and bias, and the axis of the weights that holds output channels."""
 
     data: int

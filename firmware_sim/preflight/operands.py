@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from firmware_sim.model import Tensor
 from firmware_sim.preflight.refusal import Refusal, Stage
@@ -17,8 +16,7 @@ _Range = tuple[int, int | None]
 _ANY: Final[_Range] = (0, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One row of the table; see its `about`."""
 
     source: str
@@ -41,12 +39,8 @@ def _table() -> Mapping[str, Any]:
 
 
 @cache
-def _rows() -> Mapping[str, Sequence[_Row]]:
-    rows: dict[str, list[_Row]] = {}
-    for raw in _table()["rows"]:
-        for op in raw["ops"]:
-            rows.setdefault(op, []).append(_row(raw))
-    return rows
+def _rows(op: str) -> Sequence[_Row]:
+    return [_row(raw) for raw in _table()["rows"] if op in raw["ops"]]
 
 
 def _row(raw: Mapping[str, Any]) -> _Row:
@@ -82,7 +76,7 @@ def own_kernel(kernels: str, op: str) -> str | None:
 
 def check(site: Site) -> Iterator[Refusal]:
     """Hold the operands of an operator against its rows."""
-    for row in _rows().get(site.operator.op, ()):
+    for row in _rows(site.operator.op):
         if row.kernels in (None, site.profile.kernels):
             yield from _counts(site, row)
             yield from _types(site, row)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from firmware_sim.preflight.refusal import Refusal, Stage
 from firmware_sim.preflight.site import Site, is_quantised, scale, zero_point
@@ -15,8 +14,7 @@ from firmware_sim.preflight.site import Site, is_quantised, scale, zero_point
 _QUANTISE = "Quantise the whole model (full integer quantisation), so that every integer tensor has a scale."
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One row of the table; see its `about`."""
 
     source: str

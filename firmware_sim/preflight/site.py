@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_sim.model import Operator, Tensor
 from firmware_sim.preflight.refusal import Refusal, Stage
 from firmware_sim.profiles import Profile
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """One operator of a subgraph.
 
     Attributes:

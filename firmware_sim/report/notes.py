@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from firmware_sim import preflight, profiles, sizes
+from typing import TYPE_CHECKING
+
+from firmware_sim import sizes
 from firmware_sim.model import Model
-from firmware_sim.profiles import Profile
-from firmware_sim.targets import DEFAULT_RESERVE, Reserve, Target
+
+if TYPE_CHECKING:
+    from firmware_sim.targets import Reserve, Target
 
 
-def collect(
-    model: Model,
-    target: Target | None = None,
-    *,
-    profile: Profile | None = None,
-    reserve: Reserve = DEFAULT_RESERVE,
-) -> tuple[str, ...]:
-    """Notes on the input of `model`, on what TFLM may refuse in it, and on how `target` was judged.
+def collect(model: Model, target: Target | None = None, *, reserve: Reserve | None = None) -> tuple[str, ...]:
+    """Notes on the input of `model` and on how `target` was judged.
 
     Args:
         model: the file that was measured.
         target: the board that it was fitted to, if any.
-        profile: the build that it was measured for; by default that of the target, or "host64" without a target.
-        reserve: the reserve that was used for that.
+        reserve: the reserve that was used for that; by default `firmware_sim.targets.DEFAULT_RESERVE`.
     """
     notes = [_pixel_input(model, index) for index in model.subgraphs[0].inputs]
-    if profile is None:
-        profile = profiles.get(profiles.DEFAULT if target is None else target.profile)
-    notes.extend(f"TFLM may refuse this: {r}" for r in preflight.refusals(model, profile) if not r.certain)
     if target is not None:
+        from firmware_sim.targets import DEFAULT_RESERVE
+
+        reserve = reserve or DEFAULT_RESERVE
         notes.append(
             f"The fit leaves {sizes.describe(reserve.ram_bytes)} of RAM for stack, heap and globals and "
             f"{sizes.describe(reserve.flash_bytes)} of flash for code: assumptions, not measurements."

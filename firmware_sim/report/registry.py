@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
+from typing import NamedTuple
 
 from firmware_sim.accounting import MemoryReport
 from firmware_sim.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How text is laid out: columns, and whether terminal colours are used. Formats for programs ignore it."""
 
     width: int = 100

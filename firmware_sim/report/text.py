@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from firmware_sim.accounting import MemoryReport, RegionFit, TargetFit
 from firmware_sim.report.labels import position, printable, shorten
@@ -126,8 +126,7 @@ def _layers(report: MemoryReport, style: Style) -> list[str]:
     return lines + [f"  * not exact: {printable(reason)}" for reason in reasons]
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(NamedTuple):
     """Widths of the columns; `name` is 0 where there is no room for it, `figures` has as many as there is room for."""
 
     position: int

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _DATA: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("tflite.json").read_text("utf-8"))
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One slot of a flatbuffer table.
 
     `kind` is a scalar ("int8", "int32", "float32", "bool", ...), "string", "table", or a vector of one of these ("[int32]").
@@ -29,8 +27,7 @@ class Field:
     default: int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class OptionsTable:
+class OptionsTable(NamedTuple):
     """A member of the union BuiltinOptions: its name in schema.fbs, its code in the union, its fields by name."""
 
     name: str
@@ -38,8 +35,7 @@ class OptionsTable:
     fields: Mapping[str, Field]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorType:
+class TensorType(NamedTuple):
     """Element type: name as in schema.fbs ("INT8"), code, and bits per element (None where TFLM knows no size)."""
 
     name: str

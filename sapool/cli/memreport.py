@@ -66,7 +66,7 @@ def command(model: Path, names: tuple[str, ...], other: Path | None, format_: st
         render(
             memreport(content, profile=profile, target=target),
             format_,
-            notes=collect(content, target, profile=profile),
+            notes=collect(content, target),
             style=style,
         )
         for profile, target in wanted

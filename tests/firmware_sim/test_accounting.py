@@ -206,3 +206,23 @@ def test_public_names_resolve():
     assert set(firmware_sim.__all__) <= set(dir(firmware_sim))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = firmware_sim.nonsense
+
+
+@pytest.mark.parametrize("kept", [1, 8])
+def test_a_model_at_the_limits_of_the_reader_takes_seconds(kept: int):
+    """As many operators as are read, each reading the output of an operator up to `kept` places before it."""
+    count = 9_990
+    tensors = [T([4 + 16 * (index * 37 % 101)]) for index in range(count)]
+    operators = [Op("RELU", [max(0, index - 1 - index % kept)], [index]) for index in range(1, count)]
+    data = tflite(Graph(tensors, operators, [0], [count - 1]))
+    started = time.process_time()
+    assert len(memreport(read(data)).layers) == count - 1
+    assert time.process_time() - started < 5
+
+
+def test_buffers_that_are_all_alive_are_refused_before_they_are_planned():
+    count = 3_000
+    operators = [Op("RELU", [0], [index]) for index in range(1, count)]
+    data = tflite(Graph([T([4])] * count, operators, [0], list(range(1, count))))
+    with pytest.raises(ModelError, match=r"4,498,500 pairs of buffers"):
+        memreport(read(data))

@@ -9,8 +9,7 @@ from support.tflite_files import Graph, Op, T, convolution_options, tflite
 from firmware_sim import flexbuffer, memreport, profiles, read
 from firmware_sim.errors import ModelError
 from firmware_sim.memory import sizes
-from firmware_sim.memory.kernels import types
-from firmware_sim.schema import OPERATORS, TENSOR_TYPES
+from firmware_sim.schema import OPERATORS
 
 ISAS = ("cortex-m-cmsis-nn", "cortex-m-cmsis-nn-dsp", "cortex-m-cmsis-nn-mve")
 
@@ -89,12 +88,6 @@ def test_tables_name_operators_that_exist():
         assert all(row["source"] for row in table["sizes"].values())
     assert not sizes.is_known("GELU")
     assert sizes.is_known("SOFTMAX")
-
-
-def test_type_table_names_operators_and_types_that_exist():
-    table = types._table()
-    assert {*table["types"], *table["position"]} <= OPERATORS.keys()
-    assert {kind for kinds in table["types"].values() for kind in kinds} <= TENSOR_TYPES.keys()
 
 
 def test_flexbuffer_numbers():

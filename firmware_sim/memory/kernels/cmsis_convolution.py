@@ -5,7 +5,7 @@ Functions named arm_... are CMSIS-NN's, in Source/ConvolutionFunctions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from firmware_sim.memory.elements import round_up
 from firmware_sim.memory.kernels.context import Node, prepares
@@ -14,8 +14,7 @@ from firmware_sim.model import Tensor
 from firmware_sim.schema import PADDING
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(NamedTuple):
     """One spatial axis of a convolution."""
 
     size: int
@@ -30,8 +29,7 @@ class _Window:
         return self.kernel == 1 and self.dilation == 1 and self.pad == 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Convolution:
+class _Convolution(NamedTuple):
     """Geometry of a convolution over data [N, H, W, in_channels]."""
 
     height: _Window

@@ -160,17 +160,13 @@ def _add(registry: dict[_Key, Kernel], key: _Key, function: Kernel) -> None:
 
 
 def custom_init(op: str) -> Kernel | None:
-    """Init of a custom operator, None if it is not known."""
+    """Init of a custom operator of the families loaded so far; see `firmware_sim.memory.kernels.custom_init`."""
     return _INIT.get(op)
 
 
-def prepare(op: str, kernels: str, *, is_custom: bool = False) -> Kernel | None:
-    """Prepare of an operator; None if it asks for nothing.
-
-    A kernel library without its own kernel uses the reference one. A custom operator never shares the kernel of a
-    builtin that happens to have its name.
-    """
-    if is_custom and op not in _INIT:
-        return None
+def prepare(op: str, kernels: str, *, is_custom: bool) -> Kernel | None:
+    """Prepare of an operator of the families loaded so far; see `firmware_sim.memory.kernels.prepare`."""
+    if is_custom:
+        return _PREPARE.get((op, "reference")) if op in _INIT else None
     kernel = _PREPARE.get((op, kernels)) or _PREPARE.get((op, "reference"))
-    return kernel if is_custom == (op in _INIT) else None
+    return None if op in _INIT else kernel

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from firmware_sim.profiles import Profile
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """Size and alignment of a structure."""
 
     bytes: int
@@ -36,7 +34,12 @@ def _pick(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
 
 def core(profile: Profile, name: str) -> Size:
     """A structure of the interpreter or the allocator; `name` as in TFLM's sources."""
-    return Size(*_pick(_table("core")["sizes"][name], profile.columns))
+    return _core(profile.columns, name)
+
+
+@cache
+def _core(columns: tuple[str, ...], name: str) -> Size:
+    return Size(*_pick(_table("core")["sizes"][name], columns))
 
 
 def builtin_data(profile: Profile, op: str) -> Size | None:
