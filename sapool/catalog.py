@@ -82,10 +82,16 @@ MODULES: Final[dict[str, Module]] = {
 
 POOLING: Final[dict[str, Method]] = {
     "average": Method("sapool.pooling.average"),
+    "blurpool": Method("sapool.pooling.blurpool", {"taps": int}),
+    "gaussian": Method("sapool.pooling.gaussian"),
+    "lip": Method("sapool.pooling.lip"),
+    "lip_original": Method("sapool.pooling.lip_original"),
     "max": Method("sapool.pooling.max"),
+    "rnnpool": Method("sapool.pooling.rnnpool", {"patch": int}),
     "self_attentive": Method(
         "sapool.pooling.self_attentive", {"patch": int, "heads": int, "ratio": float, "window_norm": bool}
     ),
+    "softpool": Method("sapool.pooling.softpool"),
     "strided": Method("sapool.pooling.strided", strides_convolution=True),
     "subspace_attention": Method("sapool.pooling.subspace_attention", {"groups": int, "reduction": int}),
     "ulsam": Method("sapool.pooling.ulsam", {"groups": int, "gain": bool}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from firmware_sim.accounting import ArenaUse
 from firmware_sim.model import read
 from sapool.models import build
 from sapool.spec import ModelSpec
+
+PROFILE: Final = "host64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Price:
     model_bytes: int
 
 
-def price(spec: ModelSpec, *, profile: str = "host64") -> Price:
+def price(spec: ModelSpec, *, profile: str = PROFILE) -> Price:
     """Build, export and account for the network of `spec` with random weights.
 
     Neither the arena nor the size of the file depends on what the weights are.

@@ -114,12 +114,29 @@ class ConvNorm(nn.Module):
 
     def __init__(self, channels: int, out_channels: int, patch: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, out_channels, patch, patch, bias=False)
+        self.conv = PatchConv2d(channels, out_channels, patch)
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.bn(self.conv(x))
         return y
+
+
+class PatchConv2d(nn.Conv2d):
+    """A convolution of disjoint patches without bias: [B, C, H, W] -> [B, O, H/p, W/p], both in channels-last order.
+
+    Equal to `nn.Conv2d(C, O, p, p, bias=False)`, as one product of matrices: for the small maps and few channels in front
+    of a pool, the convolution of oneDNN and its gradient take several times as long on a CPU.
+    """
+
+    def __init__(self, channels: int, out_channels: int, patch: int) -> None:
+        super().__init__(channels, out_channels, patch, patch, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = self.kernel_size
+        patches = torch.unflatten(torch.unflatten(x.permute(0, 2, 3, 1), 2, (-1, columns)), 1, (-1, rows))
+        matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
+        return F.linear(patches.transpose(2, 3).flatten(3), matrix).permute(0, 3, 1, 2)
 
 
 class Positions(nn.Module):
@@ -156,10 +173,12 @@ class Attention(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        q, k, v = (
-            project(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
-        )
+        projections = (self.query, self.key, self.value)
+        # One product for all three: with this few channels a call costs more than its arithmetic.
+        weight = torch.cat([linear.weight for linear in projections])
+        bias = torch.cat([linear.bias for linear in projections])
+        joint = torch.unflatten(F.linear(tokens, weight, bias), 2, (3, self.heads, -1))
+        q, k, v = joint.permute(2, 0, 3, 1, 4).unbind()
         mixed = F.scaled_dot_product_attention(q, k, v)
         y: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return y

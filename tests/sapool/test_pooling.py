@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: E402
 from sapool import catalog, pooling  # noqa: E402
 from sapool.errors import UsageError  # noqa: E402
 from sapool.pooling.registry import describe, method  # noqa: E402
+from sapool.pooling.self_attentive import PatchConv2d  # noqa: E402
 from sapool.spec import parse  # noqa: E402
 
 
@@ -84,6 +85,30 @@ def test_the_lean_form_equals_the_equations(options):
     gradients = torch.autograd.grad((actual * probe).sum(), wanted)
     for ours, theirs in zip(gradients, torch.autograd.grad((expected * probe).sum(), wanted), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("channels", "out_channels", "patch", "size"), [
+    (3, 5, 1, (4, 6)), (4, 2, 2, (4, 6)), (1, 1, 3, (3, 9)), (2, 6, 4, (4, 4)),
+])  # fmt: skip
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_disjoint_patches_are_convolved_as_by_torch(channels, out_channels, patch, size, layout):
+    ours = PatchConv2d(channels, out_channels, patch).double()
+    theirs = torch.nn.Conv2d(channels, out_channels, patch, patch, bias=False).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, channels, *size, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    y = theirs(x)
+    torch.testing.assert_close(ours(x), y)
+    probe = torch.randn_like(y)
+    expected = torch.autograd.grad((y * probe).sum(), [x, theirs.weight])
+    torch.testing.assert_close(torch.autograd.grad((ours(x) * probe).sum(), [x, ours.weight]), expected)
+
+
+def test_the_weights_have_the_names_of_plain_layers():
+    names = {f"attention.{part}.{kind}" for part in ("query", "key", "value", "output") for kind in ("weight", "bias")}
+    names |= {"positions.col", "positions.row"}
+    for part in ("patch_embed", "restore"):
+        names |= {f"{part}.conv.weight"} | {f"{part}.bn.{entry}" for entry in torch.nn.BatchNorm2d(1).state_dict()}
+    assert set(layer().state_dict()) == names
 
 
 def test_training_normalises_by_the_same_statistics():
