@@ -14,9 +14,9 @@ from exporters.operators import KINDS
 from firmware_sim import schema
 
 _SCHEMA_VERSION: Final = 3
-_ALIGNMENT: Final = 16  # of constant data; TFLM uses weights in place (schema.fbs, Buffer.data force_align)
-_DTYPES: Final = {"float32": "FLOAT32", "int8": "INT8", "int32": "INT32"}
-_ENUMS: Final[Mapping[str, Mapping[str, int]]] = {
+ALIGNMENT_BYTES: Final = 16  # of constant data; TFLM uses weights in place (schema.fbs, Buffer.data force_align)
+DTYPES: Final = {"float32": "FLOAT32", "int8": "INT8", "int32": "INT32"}
+ENUMS: Final[Mapping[str, Mapping[str, int]]] = {
     "padding": schema.PADDING,
     "fused_activation_function": schema.ACTIVATION,
 }
@@ -32,15 +32,18 @@ def serialise(graph: Graph, *, description: str, metadata: Mapping[str, bytes] |
         description: goes into the model's `description`.
         metadata: further entries of the model's metadata; TFLM ignores names that it does not know.
     """
-    return _Writer(graph).model(description, metadata or {})
+    return Writer(graph).model(description, metadata or {})
 
 
-class _Writer:
-    """Writes tables by the slot numbers of the schema."""
+class Writer:
+    """Writes tables by the slot numbers of the schema.
 
-    def __init__(self, graph: Graph) -> None:
+    `exporters.layout` replaces the pieces by ones that only count; the order in which they are written is said here alone.
+    """
+
+    def __init__(self, graph: Graph, builder: Any = None) -> None:
         self.graph = graph
-        self.builder = flatbuffers.Builder(1 << 16)
+        self.builder = builder or flatbuffers.Builder(1 << 16)
         self.index = {name: i for i, name in enumerate(graph.tensors)}
         self.codes = list(dict.fromkeys(op.op for op in graph.operators))
 
@@ -59,7 +62,10 @@ class _Writer:
         return int(b.EndObject())
 
     def ints(self, values: Sequence[int]) -> int:
-        return int(self.builder.CreateNumpyVector(np.asarray(values, np.int32)))
+        return self.numbers(values, np.int32)
+
+    def numbers(self, values: Sequence[float], dtype: type[np.generic]) -> int:
+        return int(self.builder.CreateNumpyVector(np.asarray(values, dtype)))
 
     def offsets(self, values: Sequence[int]) -> int:
         b = self.builder
@@ -75,7 +81,7 @@ class _Writer:
             else np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
         )
         b = self.builder
-        b.StartVector(1, len(raw), _ALIGNMENT)
+        b.StartVector(1, len(raw), ALIGNMENT_BYTES)
         b.head = b.head - len(raw)
         b.Bytes[b.head : b.head + len(raw)] = raw
         return int(b.EndVector())
@@ -133,7 +139,7 @@ class _Writer:
     def tensor(self, tensor: Tensor, buffer: int) -> int:
         values: dict[str, Any] = {
             "shape": self.ints(tensor.shape),
-            "type": schema.TENSOR_TYPES[_DTYPES[tensor.dtype]].code,
+            "type": schema.TENSOR_TYPES[DTYPES[tensor.dtype]].code,
             "buffer": buffer,
             "name": self.builder.CreateString(tensor.name),
         }
@@ -143,8 +149,8 @@ class _Writer:
 
     def quantization(self, q: Quantization) -> int:
         values: dict[str, Any] = {
-            "scale": int(self.builder.CreateNumpyVector(np.asarray(q.scale, np.float32))),
-            "zero_point": int(self.builder.CreateNumpyVector(np.asarray(q.zero_point, np.int64))),
+            "scale": self.numbers(q.scale, np.float32),
+            "zero_point": self.numbers(q.zero_point, np.int64),
             "quantized_dimension": q.dimension,
         }
         return self.table(schema.TABLES["QuantizationParameters"], values)
@@ -166,7 +172,7 @@ class _Writer:
         values: dict[str, Any] = {}
         for name, value in op.options.items():
             if isinstance(value, str):
-                values[name] = _ENUMS[name][value]
+                values[name] = ENUMS[name][value]
             elif isinstance(value, tuple):
                 values[name] = self.ints(value)
             else:

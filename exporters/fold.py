@@ -68,6 +68,12 @@ def fuse_activations(graph: Graph) -> Graph:
     return graph
 
 
+def merges(graph: Graph, position: int, before: Operator) -> bool:
+    """Whether the operator at `position`, if it alone read the output of `before`, might become a part of it."""
+    op = graph.operators[position]
+    return before.op in _CARRIES_ACTIVATION and (op.op in _ACTIVATIONS or _is_affine(graph, op))
+
+
 def _sole_producer(graph: Graph, name: str | None) -> Operator | None:
     """The operator that writes `name`, if exactly one operator reads it and it is no output of the graph."""
     if name is None or name in graph.outputs or len(graph.consumers().get(name, ())) != 1:

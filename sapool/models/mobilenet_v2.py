@@ -12,6 +12,7 @@ from sapool.layers import conv2d
 from sapool.models import stages
 from sapool.models.blocks import ConvBnRelu6, rounded
 from sapool.models.network import Network
+from sapool.models.parts import NetworkParts, Part
 from sapool.models.registry import register
 from sapool.spec import ModelSpec
 
@@ -58,12 +59,14 @@ class MobileNetV2(Network):
 
     dropout_rate: ClassVar[float] = 0.2
 
-    def __init__(self, spec: ModelSpec) -> None:
+    @classmethod
+    def parts(cls, spec: ModelSpec) -> NetworkParts:
         first, last = rounded(_STEM * spec.width), rounded(_LAST * max(1.0, spec.width))
-        stem = ConvBnRelu6(spec.channels, first, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
+        stem = Part.of(ConvBnRelu6, spec.channels, first, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
         plan = [
             (rounded(base * spec.width), partial(InvertedResidual, expansion=expansion, padding=spec.padding))
             for expansion, base in _STAGES
         ]
-        made = stages.build(spec, first, plan)
-        super().__init__(spec, stem, made, ConvBnRelu6(plan[-1][0], last, 1), last)
+        made = stages.parts(spec, first, plan)
+        head = Part.of(ConvBnRelu6, plan[-1][0], last, 1)
+        return NetworkParts(stages.prepool(spec), stem, made, head, last)

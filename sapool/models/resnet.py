@@ -12,12 +12,28 @@ from sapool.layers import conv2d, max_pool2d
 from sapool.models import stages
 from sapool.models.blocks import rounded
 from sapool.models.network import Network
+from sapool.models.parts import NetworkParts, Part
 from sapool.models.registry import register
 from sapool.spec import ModelSpec
 
 # Table 1 of the paper: channels of the stem, and of the 3x3 convolutions of each stage.
 _STEM: Final = 64
 _STAGES: Final = (64, 128, 256, 512)
+
+
+class Stem(nn.Sequential):
+    """A 7x7 convolution with a stride, and a 3x3 max pool with a stride of 2.
+
+    [B, C, H, W] -> [B, O, ceil(ceil(H / stride) / 2), ceil(ceil(W / stride) / 2)] (table 1 of the paper).
+    """
+
+    def __init__(self, channels: int, out_channels: int, stride: int, *, padding: str = "same") -> None:
+        super().__init__(
+            conv2d(channels, out_channels, 7, stride, padding=padding),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            max_pool2d(3, 2, padding=padding),
+        )
 
 
 class Residual(nn.Module):
@@ -99,17 +115,13 @@ class ResNet(Network):
 
     block: ClassVar[type[BasicBlock] | type[Bottleneck]]
 
-    def __init__(self, spec: ModelSpec) -> None:
+    @classmethod
+    def parts(cls, spec: ModelSpec) -> NetworkParts:
         first = rounded(_STEM * spec.width)
-        stem = nn.Sequential(
-            conv2d(spec.channels, first, 7, 1 if spec.prepool > 1 else 2, padding=spec.padding),
-            nn.BatchNorm2d(first),
-            nn.ReLU(inplace=True),
-            max_pool2d(3, 2, padding=spec.padding),
-        )
-        make = partial(self.block, padding=spec.padding)
-        plan = [(rounded(base * spec.width) * self.block.expansion, make) for base in _STAGES]
-        super().__init__(spec, stem, stages.build(spec, first, plan), nn.Identity(), plan[-1][0])
+        stem = Part.of(Stem, spec.channels, first, 1 if spec.prepool > 1 else 2, padding=spec.padding)
+        make = partial(cls.block, padding=spec.padding)
+        plan = [(rounded(base * spec.width) * cls.block.expansion, make) for base in _STAGES]
+        return NetworkParts(stages.prepool(spec), stem, stages.parts(spec, first, plan), None, plan[-1][0])
 
 
 @register("resnet18")

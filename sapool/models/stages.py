@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from sapool import catalog, pooling
-from sapool.errors import SapoolError, UsageError
 from sapool.models import attention
-from sapool.pooling import PoolingLayer
+from sapool.models.parts import Part, StageParts
+from sapool.settings import Option
 from sapool.spec import ModelSpec, extents
 
 BlockFactory = Callable[[int, int, int, bool], nn.Module]
@@ -24,14 +24,13 @@ class Stage(nn.Module):
     `replaced` has the positions of the blocks that are attention modules.
     """
 
-    def __init__(
-        self, blocks: Sequence[nn.Module], pool: nn.Module | None, position: int, replaced: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, parts: StageParts) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        pool = None if parts.pool is None else parts.pool.build()
+        self.blocks = nn.ModuleList(block.build() for block in parts.blocks)
         self.pool = pool
-        self.position = position
-        self.replaced = tuple(replaced)
+        self.position = parts.position
+        self.replaced = parts.replaced
 
     @property
     def attention(self) -> list[nn.Module]:
@@ -53,7 +52,7 @@ class Stages(nn.Sequential):
         return super().__iter__()  # type: ignore[return-value]
 
 
-def build(spec: ModelSpec, channels: int, plan: Sequence[tuple[int, BlockFactory]]) -> Stages:
+def parts(spec: ModelSpec, channels: int, plan: Sequence[tuple[int, BlockFactory]]) -> tuple[StageParts, ...]:
     """The stages of a network, pools and attention modules included.
 
     Args:
@@ -61,22 +60,20 @@ def build(spec: ModelSpec, channels: int, plan: Sequence[tuple[int, BlockFactory
         channels: channels of the map that enters the first stage.
         plan: for every stage its channels, and what makes its blocks.
 
-    Raises:
-        UsageError: a pooling method or an attention module refuses its settings, or a block cannot be replaced.
     """
     sizes = extents(spec)
     made = []
     first = 1
     for number, (outer, make) in enumerate(plan, start=1):
         count = catalog.BACKBONES[spec.backbone].blocks[number - 1]
-        made.append(stage(spec, number, (channels, outer), range(first, first + count), sizes[number - 1], make))
+        made.append(_stage(spec, number, (channels, outer), range(first, first + count), sizes[number - 1], make))
         channels, first = outer, first + count
-    return Stages(*made)
+    return tuple(made)
 
 
-def stage(
+def _stage(
     spec: ModelSpec, number: int, channels: tuple[int, int], blocks: range, size: int, make: BlockFactory
-) -> Stage:
+) -> StageParts:
     """One stage of a network, its pool included.
 
     Args:
@@ -90,9 +87,6 @@ def stage(
     A pool stands before the first block, after it, or at the end. A method that strides a convolution (`strided`) strides
     the block that a pool would follow, or the first one for "before", and adds no layer. The first block of a stage that
     shrinks its map has no shortcut whatever the method, as published: networks then differ in their pools only.
-
-    Raises:
-        UsageError: the method refuses its settings at this stage, or one of its blocks cannot be replaced.
     """
     inner, outer = channels
     stride = int(spec.strides[number - 1])
@@ -104,40 +98,35 @@ def stage(
         strides[max(0, position - 1)] = stride
     elif stride > 1:
         pool_channels = inner if position == 0 else outer
-        pool = _create(name, f"stage {number}", pool_channels, stride, size, spec.options_of(number))
-    made: list[nn.Module] = []
+        pool = _pool(name, f"stage {number}", pool_channels, stride, size, spec.options_of(number))
+    made: list[Part] = []
     replaced: list[int] = []
     for index, (block, block_stride) in enumerate(zip(blocks, strides, strict=True)):
         size = size // stride if pool is not None and index == position else size
         entering = inner if index == 0 else outer
         replacement = spec.replacement_of(block)
         if replacement is None:
-            made.append(make(entering, outer, block_stride, index > 0 or stride == 1))
+            made.append(Part.of(make, entering, outer, block_stride, index > 0 or stride == 1))
         else:
-            made.append(attention.create(replacement, (entering, outer), block_stride, size))
+            made.append(Part.of(attention.create, replacement, (entering, outer), block_stride, size))
             replaced.append(index)
         size = -(-size // block_stride)
-    return Stage(made, pool, position, replaced)
+    return StageParts(tuple(made), pool, position, tuple(replaced))
 
 
-def prepool(spec: ModelSpec) -> nn.Module:
-    """The pool of the input that takes the place of the stem's stride; the identity where there is none.
+def prepool(spec: ModelSpec) -> Part | None:
+    """The pool of the input that takes the place of the stem's stride, if there is one.
 
     It has the method and settings of the first stage. Under `strided` it is a max pool: a 3x3 stem with a stride of 4 or
     more would skip pixels.
     """
     if spec.prepool == 1:
-        return nn.Identity()
+        return None
     name, options = spec.methods[0], spec.options_of(1)
     if catalog.POOLING[name].strides_convolution:
         name, options = "max", {}
-    return _create(name, "prepool", spec.channels, spec.prepool, spec.resolution, options)
+    return _pool(name, "prepool", spec.channels, spec.prepool, spec.resolution, options)
 
 
-def _create(
-    name: str, where: str, channels: int, stride: int, size: int, options: dict[str, int | float | bool]
-) -> PoolingLayer:
-    try:
-        return pooling.create(name, channels=channels, stride=stride, size=(size, size), **options)
-    except SapoolError as error:
-        raise UsageError(error.message, where=where, hint=error.hint) from error
+def _pool(name: str, where: str, channels: int, stride: int, size: int, options: dict[str, Option]) -> Part:
+    return Part.of(pooling.create, name, where=where, channels=channels, stride=stride, size=(size, size), **options)
