@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.flatbuffer import ALIGNMENT_BYTES, Writer
-from exporters.graph import Graph, Operator, Quantization, Tensor
+from exporters.graph import Graph, Operator, Tensor
 from firmware_sim import schema
 
 _OFFSET_BYTES: Final = 4

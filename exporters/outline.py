@@ -17,6 +17,7 @@ from torch import nn
 
 from exporters import fold
 from exporters.graph import Graph, Operator, Quantization, Shape, Tensor
+from exporters.lower import Builder, Value, find, lower_module, register
 from exporters.operators import KINDS
 from exporters.quantize import quantize
 from exporters.quantize.groups import share_groups
@@ -61,7 +62,7 @@ def outline(module: nn.Module, shape: Shape, quantization: Quantization | None, 
         ExportError: see `exporters.tflite.export`.
     """
     _, height, width, channels = shape
-    held = _Held(module).eval() if inside else module.eval()
+    held = (_Held if find(type(module)) else _Traced)(module).eval() if inside else module.eval()
     with torch.no_grad():
         graph = trace(held, (1, channels, height, width))
     ranges = {tensor.name: _ANY for tensor in graph.activations()}
@@ -115,7 +116,7 @@ def _dictated(graph: Graph, quantization: Quantization | None) -> Quantization |
     return graph.tensors[output].quantization if groups[output] in fixed else None
 
 
-class _Held(nn.Module):
+class _Traced(nn.Module):
     """A module inside a network, whose place is filled in later."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -127,13 +128,23 @@ class _Held(nn.Module):
         return y
 
 
+class _Held(_Traced):
+    """The same for a module that has a lowering, which needs no trace."""
+
+
+@register(_Held)
+def _held(module: _Held, builder: Builder, x: Value) -> Value:
+    with builder.at(_PLACE):
+        return lower_module(getattr(module, _PLACE), builder, x)
+
+
 def _named(name: str, place: str) -> str:
     return place + name[len(_PLACE) :] if place else name
 
 
 def _forgotten(tensor: Tensor) -> Tensor:
     """The same tensor without its values; whole numbers are shapes, which kernels read, and stay."""
-    if tensor.data is None or tensor.dtype == "int32" and tensor.quantization is None:
+    if tensor.data is None or (tensor.dtype == "int32" and tensor.quantization is None):
         return tensor
     quantization = tensor.quantization
     if quantization is not None:

@@ -20,7 +20,9 @@ _NAME: Final = "main"
 
 
 def preview(graph: Graph, size_bytes: int, *, name: str) -> file.Model:
-    """The model that `firmware_sim.read` makes of the graph's file; values of constants are zeros, the hash is empty.
+    """The model that `firmware_sim.read` makes of the graph's file, as far as memory depends on it.
+
+    Weights and zero points are 0, scales 1, the hash is empty: it is for accounts, not for checks of the quantisation.
 
     Args:
         graph: int8 graph.
@@ -54,7 +56,7 @@ def _tensor(index: int, tensor: GraphTensor, buffer: int) -> file.Tensor:
         data = _content(tensor)
     else:
         buffer = 0
-    quantization = None if q is None else file.Quantization(q.scale, q.zero_point, q.dimension)
+    quantization = None if q is None else _quantization(len(q.scale), q.dimension)
     return file.Tensor(index, tensor.name, tensor.shape, DTYPES[tensor.dtype], buffer, False, quantization, data)
 
 
@@ -63,7 +65,17 @@ def _content(tensor: GraphTensor) -> memoryview:
     assert tensor.data is not None
     if tensor.dtype == "int32" and tensor.quantization is None:
         return memoryview(tensor.data.tobytes())
-    return memoryview(np.broadcast_to(np.uint8(0), math.prod(tensor.shape) * tensor.data.itemsize))
+    return _zeros(math.prod(tensor.shape) * tensor.data.itemsize)
+
+
+@cache
+def _zeros(count: int) -> memoryview:
+    return memoryview(np.broadcast_to(np.uint8(0), count))
+
+
+@cache
+def _quantization(count: int, dimension: int) -> file.Quantization:
+    return file.Quantization((1.0,) * count, (0,) * count, dimension)
 
 
 @cache

@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 
 import exporters.onnx
 import exporters.tflite
-import sapool
-import sapool.lowering
 from exporters.onnx import OnnxModel
 from exporters.tflite import TfliteModel
-from sapool import metadata
 from sapool.checkpoint import Checkpoint
 from sapool.data import preprocessing
 from sapool.errors import UsageError
+from sapool.metadata import Notes
 
 _BATCH = 64
 
@@ -36,12 +34,13 @@ def to_tflite(
         ExportError: a layer that cannot be lowered; see `exporters.tflite.export`.
     """
     shape = _input_shape(checkpoint, images)
+    notes = Notes.of(checkpoint)
     return exporters.tflite.export(
         checkpoint.model,
         shape,
         _batches(images),
-        description=f"sapool {sapool.__version__}: {checkpoint.spec}",
-        metadata={metadata.NAME: metadata.encode(checkpoint)},
+        description=notes.description,
+        metadata=notes.metadata,
         progress=progress,
     )
 

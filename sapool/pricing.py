@@ -8,7 +8,8 @@ nor the size of the file depends on what the weights are.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,10 +22,11 @@ from exporters.layout import file_bytes
 from exporters.outline import Outline, can_fold, join, outline
 from exporters.preview import preview
 from exporters.tflite import PIXELS
-from firmware_sim import MemoryReport, costs, memreport, profiles
+from firmware_sim import MemoryReport, costs, profiles
 from firmware_sim.accounting import ArenaUse
-from firmware_sim.memory.account import arena
+from firmware_sim.memory.account import account, arena
 from firmware_sim.model import Model
+from sapool.metadata import Notes
 from sapool.models import build, parts
 from sapool.models.parts import Part
 from sapool.spec import ModelSpec
@@ -49,14 +51,6 @@ class Price:
     model_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """Text that a file holds beside the network: it counts in its size, and nowhere else."""
-
-    description: str = ""
-    metadata: Mapping[str, bytes] | None = None
-
-
 def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> Price:
     """What the network of `spec` costs.
 
@@ -77,7 +71,7 @@ def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None
 
 def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> MemoryReport:
     """The whole account of the network of `spec`, layer by layer; arguments and errors are those of `price`."""
-    return memreport(_model(spec, notes or Notes())[0], profile=profile)
+    return account(_model(spec, notes or Notes())[0], profiles.get(profile), None)
 
 
 def _model(spec: ModelSpec, notes: Notes) -> tuple[Model, int]:
@@ -89,7 +83,7 @@ def _model(spec: ModelSpec, notes: Notes) -> tuple[Model, int]:
 
 def _graph(spec: ModelSpec) -> tuple[Graph, int]:
     outlines = list(_outlines(spec))
-    following = zip(outlines, outlines[1:], strict=False)
+    following = itertools.pairwise(outlines)
     if any(can_fold(before, after) for (_, before), (_, after) in following):
         shape = (1, spec.resolution, spec.resolution, spec.channels)
         outlines = [("", outline(build(spec), shape, PIXELS, inside=False))]

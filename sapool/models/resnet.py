@@ -48,7 +48,7 @@ class Residual(nn.Module):
     def __init__(self, channels: int, out_channels: int, stride: int, shortcut: bool) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
-        self.downsample: nn.Module | None = None
+        self.downsample: nn.Sequential | None = None
         if not shortcut or stride != 1 or channels != out_channels:
             self.downsample = nn.Sequential(conv2d(channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
 
