@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,28 +15,27 @@ from exporters.graph import Graph, Operator
 from exporters.lower.padding import Window
 
 Observe = Callable[[str, torch.Tensor], None]
+Batch = NDArray[np.float32] | Sequence[NDArray[np.float32]]
 
 
-def run(graph: Graph, batch: NDArray[np.float32], observe: Observe | None = None) -> tuple[NDArray[np.float32], ...]:
-    """The outputs of a float graph with one input, for a batch.
+def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDArray[np.float32], ...]:
+    """The outputs of a float graph for a batch.
 
     Args:
         graph: a graph before quantisation.
-        batch: [B, H, W, C]; B may be larger than the graph's 1.
-        observe: called with the name and the values of the input and of every computed tensor, [B, ...].
+        batch: [B, H, W, C], or one such array for each input; B may be larger than the graph's 1.
+        observe: called with the name and the values of the inputs and of every computed tensor, [B, ...].
 
     Raises:
-        ExportError: the batch does not have the input's shape.
+        ExportError: the batch does not have the shapes of the inputs.
     """
-    shape = graph.tensors[graph.inputs[0]].shape
-    if batch.shape[1:] != shape[1:]:
-        raise ExportError(f"inputs of shape {list(batch.shape[1:])} for a graph that takes {list(shape[1:])}")
     values = {name: torch.as_tensor(t.data) for name, t in graph.tensors.items() if t.data is not None}
-    values[graph.inputs[0]] = torch.as_tensor(batch)
+    values.update(_inputs(graph, batch))
     readers = graph.consumers()
     with torch.inference_mode():
         if observe is not None:
-            observe(graph.inputs[0], values[graph.inputs[0]])
+            for source in graph.inputs:
+                observe(source, values[source])
         for index, op in enumerate(graph.operators):
             inputs = [values[name] for name in op.inputs if name is not None]
             result = _activate(op, _OPERATORS[op.op](op, *inputs))
@@ -47,6 +46,26 @@ def run(graph: Graph, batch: NDArray[np.float32], observe: Observe | None = None
                 if name is not None and readers[name][-1] == index and name not in graph.outputs:
                     values.pop(name, None)
     return tuple(values[name].numpy() for name in graph.outputs)
+
+
+def arrays(batch: Batch) -> tuple[NDArray[np.float32], ...]:
+    """The arrays of all inputs, whether one was given or several."""
+    return (batch,) if isinstance(batch, np.ndarray) else tuple(batch)
+
+
+def _inputs(graph: Graph, batch: Batch) -> dict[str, torch.Tensor]:
+    given = arrays(batch)
+    if len(given) != len(graph.inputs):
+        raise ExportError(f"{len(given)} arrays for a graph with {len(graph.inputs)} inputs")
+    for name, array in zip(graph.inputs, given, strict=True):
+        shape = graph.tensors[name].shape
+        if array.shape[1:] != shape[1:]:
+            raise ExportError(
+                f"inputs of shape {list(array.shape[1:])} for a graph that takes {list(shape[1:])}",
+                where=name,
+                hint="arrays are [B, H, W, C], with the channels last, at the network's resolution",
+            )
+    return {name: torch.as_tensor(array) for name, array in zip(graph.inputs, given, strict=True)}
 
 
 def _activate(op: Operator, x: torch.Tensor) -> torch.Tensor:
@@ -104,6 +123,11 @@ def _max_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(nchw, kernel, stride).permute(0, 2, 3, 1)
 
 
+def _mirror_pad(op: Operator, x: torch.Tensor, paddings: torch.Tensor) -> torch.Tensor:
+    (top, bottom), (left, right) = paddings.tolist()[1:3]
+    return F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom), mode="reflect").permute(0, 2, 3, 1)
+
+
 def _reshape(op: Operator, x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
     return x.reshape(x.shape[0], *(int(n) for n in shape[1:]))
 
@@ -116,6 +140,11 @@ def _resize(op: Operator, x: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x.permute(0, 3, 1, 2), [int(n) for n in size], mode="nearest").permute(0, 2, 3, 1)
 
 
+def _slice(op: Operator, x: torch.Tensor, begin: torch.Tensor, extent: torch.Tensor) -> torch.Tensor:
+    (_, h, w, c), (_, rows, columns, channels) = begin.tolist(), extent.tolist()
+    return x[:, h : h + rows, w : w + columns, c : c + channels]
+
+
 _OPERATORS: Final[Mapping[str, Callable[..., Any]]] = {
     "ADD": lambda op, a, b: a + b,
     "AVERAGE_POOL_2D": _average_pool,
@@ -125,13 +154,18 @@ _OPERATORS: Final[Mapping[str, Callable[..., Any]]] = {
     "DEPTHWISE_CONV_2D": _conv,
     "DIV": lambda op, a, b: a / b,
     "HARD_SWISH": lambda op, x: F.hardswish(x),
+    "LEAKY_RELU": lambda op, x: F.leaky_relu(x, float(op.options["alpha"])),
     "LOGISTIC": lambda op, x: torch.sigmoid(x),
+    "LOG_SOFTMAX": lambda op, x: torch.log_softmax(x, dim=-1),
     "MAX_POOL_2D": _max_pool,
+    "MIRROR_PAD": _mirror_pad,
     "MUL": lambda op, a, b: a * b,
     "RELU": lambda op, x: F.relu(x),
     "RELU6": lambda op, x: F.relu6(x),
     "RESHAPE": _reshape,
     "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "SLICE": _slice,
     "SOFTMAX": lambda op, x: torch.softmax(x * float(op.options["beta"]), dim=-1),
     "SUB": lambda op, a, b: a - b,
+    "TANH": lambda op, x: torch.tanh(x),
 }

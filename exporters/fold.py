@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporters.graph import Graph, Operator, Tensor
+from exporters.graph import Graph, Operator, OptionValue, Tensor
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _ACTIVATIONS = ("RELU", "RELU6")
@@ -15,7 +15,17 @@ _CARRIES_ACTIVATION = (*_CONVOLUTIONS, "ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL
 
 def fold(graph: Graph) -> Graph:
     """All passes, in the order in which they help each other."""
-    return fuse_activations(fold_affine(graph)).check()
+    return carry_relu6(fuse_activations(fold_affine(drop_dead(graph)))).check()
+
+
+def drop_dead(graph: Graph) -> Graph:
+    """Without the operators whose results nobody reads."""
+    needed, kept = set(graph.outputs), []
+    for op in reversed(graph.operators):
+        if needed.intersection(op.outputs):
+            needed.update(name for name in op.inputs if name is not None)
+            kept.append(op)
+    return graph.rebuilt(reversed(kept))
 
 
 def fold_affine(graph: Graph) -> Graph:
@@ -74,6 +84,32 @@ def merges(graph: Graph, position: int, before: Operator) -> bool:
     return before.op in _CARRIES_ACTIVATION and (op.op in _ACTIVATIONS or _is_affine(graph, op))
 
 
+def carry_relu6(graph: Graph) -> Graph:
+    """Give every RELU6 that stands alone to a depthwise 1x1 convolution of ones, so that its output has a scale of its own.
+
+    TFLM's kernel only clips and leaves the scale as it is, LiteRT's rescales (lite/micro/kernels/activations.cc,
+    lite/kernels/activations.cc): alone it would have to keep the scale of its input, most of which it cuts off.
+    """
+    for op in [o for o in graph.operators if o.op == "RELU6" and len(graph.tensors[o.outputs[0]].shape) == 4]:
+        identity, constants = rescaling(op.inputs[0], graph.tensors[op.outputs[0]], op.where)
+        carrier = identity.with_options(fused_activation_function="RELU6")
+        graph = graph.rebuilt([carrier if o is op else o for o in graph.operators], constants)
+    return graph
+
+
+def rescaling(source: str | None, output: Tensor, where: str) -> tuple[Operator, tuple[Tensor, Tensor]]:
+    """A depthwise 1x1 convolution of ones from `source` to `output` [1, H, W, C], and its constants."""
+    channels = output.shape[-1]
+    weight = Tensor(f"{output.name}/one", (1, 1, 1, channels), data=np.ones((1, 1, 1, channels), np.float32))
+    bias = Tensor(f"{output.name}/zero", (channels,), data=np.zeros(channels, np.float32))
+    options: dict[str, OptionValue] = {
+        "padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1,
+        "depth_multiplier": 1, "fused_activation_function": "NONE",
+    }  # fmt: skip
+    inputs = (source, weight.name, bias.name)
+    return Operator("DEPTHWISE_CONV_2D", inputs, (output.name,), options, where), (weight, bias)
+
+
 def _sole_producer(graph: Graph, name: str | None) -> Operator | None:
     """The operator that writes `name`, if exactly one operator reads it and it is no output of the graph."""
     if name is None or name in graph.outputs or len(graph.consumers().get(name, ())) != 1:
@@ -83,11 +119,12 @@ def _sole_producer(graph: Graph, name: str | None) -> Operator | None:
 
 
 def _is_affine(graph: Graph, op: Operator) -> bool:
-    if op.op != "DEPTHWISE_CONV_2D" or op.options["depth_multiplier"] != 1:
+    """Whether it scales and shifts each channel; with a single channel that is a CONV_2D."""
+    if op.op not in _CONVOLUTIONS or op.options.get("depth_multiplier", 1) != 1:
         return False
-    return (
-        _constant(graph, op.inputs[1]).shape[:3] == (1, 1, 1) and op.options["stride_h"] == op.options["stride_w"] == 1
-    )
+    shape = _constant(graph, op.inputs[1]).shape
+    unit_stride = op.options["stride_h"] == op.options["stride_w"] == 1
+    return unit_stride and shape[:3] == (1, 1, 1) and (op.op == "DEPTHWISE_CONV_2D" or shape[3] == 1)
 
 
 def _joined(before: Operator, op: Operator, activation: str) -> Operator:

@@ -22,6 +22,7 @@ from exporters.operators import KINDS
 from exporters.quantize import quantize
 from exporters.quantize.groups import share_groups
 from exporters.quantize.ranges import Range
+from exporters.quantize.separate import separate
 from exporters.trace import trace
 
 _ANY = Range(-1.0, 1.0)
@@ -64,7 +65,7 @@ def outline(module: nn.Module, shape: Shape, quantization: Quantization | None, 
     _, height, width, channels = shape
     held = (_Held if find(type(module)) else _Traced)(module).eval() if inside else module.eval()
     with torch.no_grad():
-        graph = trace(held, (1, channels, height, width))
+        graph = separate(trace(held, (1, channels, height, width)), quantization)
     ranges = {tensor.name: _ANY for tensor in graph.activations()}
     graph = quantize(graph, ranges, input_quantization=quantization)
     tensors = {name: _forgotten(tensor) for name, tensor in graph.tensors.items()}

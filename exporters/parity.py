@@ -25,12 +25,12 @@ class Parity:
         return self.differing == 0
 
 
-def compare(content: bytes, inputs: NDArray[Any]) -> Parity:
+def compare(content: bytes, *inputs: NDArray[Any]) -> Parity:
     """Run every example in both.
 
     Args:
-        content: a .tflite file with one input.
-        inputs: [B, ...] in the input's type; one example is given at a time.
+        content: a .tflite file.
+        inputs: for each input [B, ...] in its type; one example is given at a time.
 
     Raises:
         UsageError: one of the runtimes is not installed.
@@ -38,7 +38,8 @@ def compare(content: bytes, inputs: NDArray[Any]) -> Parity:
     """
     reference, device = LiteRt(content), Tflm(content)
     differing = 0
-    for example in inputs:
-        expected, actual = reference.invoke(example[None]), device.invoke(example[None])
+    for example in zip(*inputs, strict=True):
+        arrays = [array[None] for array in example]
+        expected, actual = reference.invoke(*arrays), device.invoke(*arrays)
         differing += not all(np.array_equal(a, b) for a, b in zip(expected, actual, strict=True))
-    return Parity(len(inputs), differing, device.arena)
+    return Parity(len(inputs[0]), differing, device.arena)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from exporters.errors import ExportError
-from exporters.execute import run
+from exporters.execute import Batch, arrays, run
 from exporters.flatbuffer import serialise
-from exporters.graph import Graph, Quantization, Shape
-from exporters.quantize import observe, quantize
-from exporters.trace import trace
+from exporters.graph import Graph, Quantization
+from exporters.quantize import observe, quantize, separate
+from exporters.trace import Shapes, trace
 
 PIXELS = Quantization((1 / 128,), (0,))
 """Input quantisation of a network fed with pixel / 128 - 1: the int8 input is the pixel minus 128."""
@@ -39,8 +39,8 @@ class TfliteModel:
 
 def export(
     module: nn.Module,
-    input_shape: Shape,
-    calibration: Iterable[NDArray[np.float32]],
+    input_shape: Shapes,
+    calibration: Iterable[Batch],
     *,
     input_quantization: Quantization | None = PIXELS,
     description: str = "",
@@ -50,11 +50,11 @@ def export(
     """Trace, lower, quantise and serialise `module`.
 
     Args:
-        module: a network that takes one map and returns a tensor (or several).
-        input_shape: [1, C, H, W].
-        calibration: batches [B, H, W, C], float32, as the network takes them (NHWC, already scaled); a few hundred
-            typical inputs in all.
-        input_quantization: scale and zero point of the input; None derives them from the calibration data.
+        module: a network that takes a map (or several) and returns a tensor (or several).
+        input_shape: [1, C, H, W], or one such shape for each input.
+        calibration: batches [B, H, W, C], float32, as the network takes them (NHWC, already scaled), or tuples of such
+            arrays for several inputs; a few hundred typical inputs in all.
+        input_quantization: scale and zero point of the inputs; None derives them from the calibration data.
         description: text for the file's description.
         metadata: further metadata entries of the file.
         progress: called with the number of calibration examples seen so far.
@@ -63,7 +63,7 @@ def export(
         ExportError: what cannot be lowered or quantised, with the module's path and what to use instead; also when the
             lowered graph does not compute what the module computes.
     """
-    float_graph = trace(module, input_shape)
+    float_graph = separate(trace(module, input_shape), input_quantization)
     batches = iter(calibration)
     first = next(batches, None)
     if first is None:
@@ -75,36 +75,46 @@ def export(
     return TfliteModel(content, float_graph, graph, error)
 
 
-def _chain(first: NDArray[np.float32], rest: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+def _chain(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:
     yield first
     yield from rest
 
 
-def _lowering_error(module: nn.Module, graph: Graph, batch: NDArray[np.float32]) -> float:
-    """rms difference between graph and module over the module's standard deviation.
+def _lowering_error(module: nn.Module, graph: Graph, batch: Batch) -> float:
+    """rms difference between graph and module over the module's standard deviation; the largest of all outputs.
 
     Raises:
         ExportError: it is above 1%: the graph is not the module (a forward that depends on more than its input).
     """
-    lowered = run(graph, batch)[0]
+    lowered = run(graph, batch)
     training = module.training
     module.eval()
     try:
         with torch.inference_mode():
             device = next((p.device for p in module.parameters()), torch.device("cpu"))
-            result = module(torch.as_tensor(batch).permute(0, 3, 1, 2).contiguous().to(device))
+            maps = [torch.as_tensor(array).permute(0, 3, 1, 2).contiguous().to(device) for array in arrays(batch)]
+            result = module(*maps)
     finally:
         module.train(training)
-    expected = (result[0] if isinstance(result, (tuple, list)) else result).float().cpu().numpy()
-    if expected.ndim == 4:
-        expected = expected.transpose(0, 2, 3, 1)
-    difference = lowered.reshape(expected.shape) - expected
-    spread = float(expected.std())
-    error = float(np.sqrt(np.mean(difference**2))) / spread if spread > 0 else float(np.abs(difference).max())
+    results = list(result.values()) if isinstance(result, dict) else result
+    results = results if isinstance(results, (tuple, list)) else [results]
+    error = max(_relative(ours, _nhwc(theirs)) for ours, theirs in zip(lowered, results, strict=True))
     if not error <= _TOLERANCE:
         raise ExportError(
             f"the lowered graph differs from the module by {error:.1%} of its output's deviation",
             where=type(module).__name__,
-            hint="the forward may depend on more than its input; please report it if it does not",
+            hint="the forward may depend on more than its input, or change a tensor in place (x += y) that it reads again "
+            "under another name; please report it if it does not",
         )
     return error
+
+
+def _nhwc(result: torch.Tensor) -> NDArray[np.float32]:
+    values = result.float().cpu()
+    return np.asarray((values.permute(0, 2, 3, 1) if values.ndim == 4 else values).numpy())
+
+
+def _relative(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    difference = actual.reshape(expected.shape) - expected
+    spread = float(expected.std())
+    return float(np.sqrt(np.mean(difference**2))) / spread if spread > 0 else float(np.abs(difference).max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ from torch import nn
 from exporters import fold
 from exporters.errors import ExportError
 from exporters.graph import Graph, Shape
-from exporters.lower import Builder, Value, find, lower_module
-from exporters.lower.arithmetic import FUNCTIONS, METHODS
+from exporters.lower import Builder, Value, find, lower_function, lower_module
+
+Shapes = Shape | Sequence[Shape]
+"""Shape [1, C, H, W] of a network's input, or one for each of several inputs."""
 
 
 class _Tracer(torch.fx.Tracer):
@@ -23,8 +26,8 @@ class _Tracer(torch.fx.Tracer):
         return find(type(m)) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace(module: nn.Module, input_shape: Shape) -> Graph:
-    """The float graph of `module` for an input of `input_shape` [1, C, H, W]; normalisation and activations are folded.
+def trace(module: nn.Module, input_shape: Shapes) -> Graph:
+    """The float graph of `module` for inputs of `input_shape` [1, C, H, W]; normalisation and activations are folded.
 
     The module is read in evaluation mode; its training flag is left as it was.
 
@@ -34,16 +37,22 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     training = module.training
     module.eval()
     try:
-        return fold.fold(_lower(module, input_shape))
+        return fold.fold(_lower(module, several(input_shape)))
     finally:
         module.train(training)
 
 
-def _lower(module: nn.Module, input_shape: Shape) -> Graph:
+def several(input_shape: Shapes) -> tuple[Shape, ...]:
+    """The shapes of all inputs, whether one was given or several."""
+    shapes: list[Any] = list(input_shape)
+    return (tuple(shapes),) if all(isinstance(extent, int) for extent in shapes) else tuple(map(tuple, shapes))
+
+
+def _lower(module: nn.Module, shapes: Sequence[Shape]) -> Graph:
     builder = Builder()
     if find(type(module)) is not None:
-        x = builder.input(input_shape)
-        return builder.finish([x], [lower_module(module, builder, x)])
+        inputs = [builder.input(shape, f"input_{i}" if i else "input") for i, shape in enumerate(shapes)]
+        return builder.finish(inputs, _outputs(builder, lower_module(module, builder, *inputs)))
     try:
         nodes = _Tracer().trace(module).nodes
     except Exception as error:  # whatever the traced forward raises
@@ -53,22 +62,33 @@ def _lower(module: nn.Module, input_shape: Shape) -> Graph:
             hint="control flow must not depend on tensors or their shapes, which are unknown while tracing",
         ) from error
     values: dict[torch.fx.Node, Any] = {}
-    inputs: list[Value] = []
+    inputs = []
     outputs: list[Value] = []
     for node in nodes:
         args = torch.fx.map_arg(node.args, values.__getitem__)
         kwargs = torch.fx.map_arg(node.kwargs, values.__getitem__)
         with builder.at(_path(node)):
             if node.op == "placeholder":
-                if inputs:
-                    raise builder.refuse(f"a second input ({node.target}) is not supported", "use one input")
-                inputs.append(builder.input(input_shape, str(node.target)))
-                values[node] = inputs[0]
+                values[node] = _input(builder, node, args, shapes[len(inputs) :])
+                inputs += [values[node]] if isinstance(values[node], Value) else []
             elif node.op == "output":
                 outputs = _outputs(builder, args[0])
             else:
                 values[node] = _call(module, builder, node, args, kwargs)
+                if _is_in_place(module, node):
+                    values[node.args[0]] = values[node]
+    if len(inputs) < len(shapes):
+        raise builder.refuse(f"{len(shapes)} input shapes for a network with {len(inputs)} inputs")
     return builder.finish(inputs, outputs)
+
+
+def _input(builder: Builder, node: torch.fx.Node, default: Any, shapes: Sequence[Shape]) -> Any:
+    """The next input, or the default of an argument for which no shape is left."""
+    if shapes:
+        return builder.input(shapes[0], str(node.target))
+    if not default:
+        raise builder.refuse(f"no shape for the input {node.target}", "give one shape for each input of the network")
+    return default[0]
 
 
 def _call(module: nn.Module, builder: Builder, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
@@ -78,20 +98,22 @@ def _call(module: nn.Module, builder: Builder, node: torch.fx.Node, args: Any, k
         return operator.attrgetter(target)(module)
     if node.op == "call_module":
         return lower_module(module.get_submodule(target), builder, *args, **kwargs)
-    if node.op == "call_method":
-        lowering = METHODS.get(target)
-    elif not any(isinstance(arg, Value) for arg in _leaves(args)):
-        return target(*args, **kwargs)  # arithmetic on shapes
-    else:
-        lowering = FUNCTIONS.get(target)
-    if lowering is None:
-        name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
-        supported = sorted(METHODS if node.op == "call_method" else {f.__name__ for f in FUNCTIONS})
-        raise builder.refuse(f"{name}() cannot be exported to integer TFLite", f"supported: {', '.join(supported)}")
-    try:
-        return lowering(builder, *args, **kwargs)
-    except TypeError as error:
-        raise builder.refuse(f"{target}: arguments that are not supported ({error})") from None
+    if any(isinstance(leaf, Value) for leaf in _leaves([args, list(kwargs.values())])):
+        return lower_function(target, builder, *args, **kwargs)
+    try:  # arithmetic on shapes and weights
+        return getattr(args[0], target)(*args[1:], **kwargs) if node.op == "call_method" else target(*args, **kwargs)
+    except Exception as error:  # whatever the traced forward raises
+        raise builder.refuse(f"{getattr(target, '__name__', target)}() fails: {error}") from error
+
+
+def _is_in_place(module: nn.Module, node: torch.fx.Node) -> bool:
+    """Whether a call overwrites its first argument, which later readers of that argument then see."""
+    if not node.args or not isinstance(node.args[0], torch.fx.Node):
+        return False
+    if node.op == "call_module":
+        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
 
 
 def _leaves(args: Any) -> list[Any]:
@@ -107,7 +129,14 @@ def _path(node: torch.fx.Node) -> str:
 
 
 def _outputs(builder: Builder, result: Any) -> list[Value]:
-    outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+    outputs = list(result.values()) if isinstance(result, dict) else result
+    outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
     if not all(isinstance(value, Value) for value in outputs):
         raise builder.refuse("the network must return tensors that depend on its input", "return one tensor or a tuple")
+    for value in outputs:
+        if not (value.is_map or value.is_vector or len(value.shape) != 4):
+            raise builder.refuse(
+                f"the network returns {list(value.torch_shape)}, a map in another order than the device's",
+                "return the map [1, C, H, W], which is [1, H, W, C] on the device, or end in a Linear",
+            )
     return outputs

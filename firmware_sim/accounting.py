@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from firmware_sim.errors import ModelError
+from firmware_sim.records import Record
 
 if TYPE_CHECKING:
     from firmware_sim.model import Model
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from firmware_sim.targets import Target
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ModelInfo(Record):
     """What was measured. `operators` counts those of all subgraphs; `bytes` is the size of the file."""
 
     path: str
@@ -30,8 +31,8 @@ class ModelInfo:
     subgraphs: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileInfo:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ProfileInfo(Record):
     """Which build of TFLM the figures are for. `isa` is None where the kernels do not depend on it."""
 
     id: str
@@ -40,16 +41,16 @@ class ProfileInfo:
     isa: Literal["none", "dsp", "mve"] | None
 
 
-@dataclass(frozen=True, slots=True)
-class TailPart:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TailPart(Record):
     """A share of the tail: what it is for, and its bytes with the padding in front of it."""
 
     name: str
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ArenaUse:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ArenaUse(Record):
     """Use of the tensor arena, in the words of TFLM's recording allocator.
 
     Attributes:
@@ -82,8 +83,8 @@ class ArenaUse:
         return self.head_bytes - self.lower_bound_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LiveBuffer:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LiveBuffer(Record):
     """A buffer that is alive while a layer runs.
 
     Attributes:
@@ -99,8 +100,8 @@ class LiveBuffer:
     until: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LayerUse:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LayerUse(Record):
     """One operator.
 
     Attributes:
@@ -132,8 +133,8 @@ class LayerUse:
     inexact: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class BufferUse:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BufferUse(Record):
     """One planned buffer of the head: `bytes` (a multiple of 16) at `offset`, from time `first` to `last`, both included.
 
     Time 0 is before the first operator, operator k of a model without control flow runs at k + 1; -1 stands for buffers
@@ -148,8 +149,8 @@ class BufferUse:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class FlashUse:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FlashUse(Record):
     """Read-only memory. `code_bytes` depends on the application's linker and is not known here."""
 
     model_bytes: int
@@ -159,8 +160,8 @@ class FlashUse:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RegionFit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RegionFit(Record):
     """One memory region of a target. `used_bytes` is what this model puts there."""
 
     name: str
@@ -170,8 +171,8 @@ class RegionFit:
     fits: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TargetFit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TargetFit(Record):
     """Whether the model fits a target. `margin_bytes` is what its arena region has left, negative if it is too small."""
 
     id: str
@@ -180,8 +181,8 @@ class TargetFit:
     margin_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class MemoryReport(Record):
     """The whole account; see the classes of its parts."""
 
     model: ModelInfo

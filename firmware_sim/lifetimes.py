@@ -12,6 +12,7 @@ from typing import Final
 
 from firmware_sim.errors import ModelError
 from firmware_sim.model import Model, Operator
+from firmware_sim.records import Record
 
 # Which options name the subgraphs that an operator calls, in the order in which TFLM visits them.
 _CALLS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -26,16 +27,16 @@ UNSET: Final = -1
 """Time of a buffer that nothing touches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Lifetime(Record):
     """Closed interval of times; `first` or both are -1 for a tensor that nothing writes, or nothing touches."""
 
     first: int
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Lifetimes(Record):
     """Lifetimes of a model.
 
     Attributes:

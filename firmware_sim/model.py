@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from firmware_sim.records import Record
+
 OptionValue = int | float | bool | str | tuple[int | float, ...]
 
 COMPRESSION_METADATA = "COMPRESSION_METADATA"
 """Metadata entry of a model with compressed constants (lite/micro/compression.h)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quantization:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Quantization(Record):
     """Affine quantisation: real = scale * (stored - zero_point), per tensor or along axis `dimension`."""
 
     scale: tuple[float, ...]
@@ -24,8 +26,8 @@ class Quantization:
     dimension: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tensor(Record):
     """One tensor of a subgraph.
 
     `type` is the name in schema.fbs ("INT8"). `shape` is as stored, [N, H, W, C] for images; () is a scalar, and -1 a
@@ -51,8 +53,8 @@ class Tensor:
         return count
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Operator(Record):
     """One operator of a subgraph, in execution order.
 
     `op` is the builtin's name in schema.fbs ("CONV_2D"), or the custom code of a custom operator, for which
@@ -76,8 +78,8 @@ class Operator:
         return int(value) if isinstance(value, int | float) else default
 
 
-@dataclass(frozen=True, slots=True)
-class Subgraph:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Subgraph(Record):
     """Tensors and operators with their own numbering; subgraph 0 is the one that is invoked."""
 
     tensors: tuple[Tensor, ...]
@@ -87,8 +89,8 @@ class Subgraph:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Model(Record):
     """A whole file. `path` is the name it is reported under; `metadata` maps entry names to their bytes."""
 
     path: str

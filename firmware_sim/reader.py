@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_sim.errors import FileError, ModelError
 from firmware_sim.flatbuffer import Buffer, Table
@@ -44,8 +43,7 @@ _MAX_FILE_BYTES: Final = 2**31 - 1
 _PLACEHOLDER: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(NamedTuple):
     """What the subgraphs of a file have in common; `codes` are names, whether they are custom, and versions."""
 
     buffers: Sequence[memoryview | None]

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import sapool.lowering  # noqa: F401
+from exporters.errors import ExportError
 from exporters.graph import Graph, Quantization, Shape
 from exporters.layout import file_bytes
 from exporters.outline import Outline, can_fold, join, outline
@@ -95,7 +96,10 @@ def _outlines(spec: ModelSpec) -> Iterator[tuple[str, Outline]]:
     quantization: Quantization | None = PIXELS
     network = parts(spec)
     for place, part in network.ordered():
-        made = _of_part(part, shape, quantization)
+        try:
+            made = _of_part(part, shape, quantization)
+        except ExportError as error:
+            raise ExportError(error.message, where=f"{place} ({error.where})", hint=error.hint) from error
         yield place, made
         shape, quantization = made.output.shape, made.dictated
     yield "", _of_end(network.features, spec.classes, shape, quantization)

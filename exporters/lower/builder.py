@@ -5,36 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exporters.errors import ExportError
 from exporters.graph import Graph, Operator, OptionValue, Shape, Tensor
-from exporters.lower.padding import Padding, Window, window_padding
+from exporters.lower.padding import Padding, Window, pool_axis, window_padding
+from exporters.lower.value import Value
 
 FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What a torch value has become: a tensor of the graph, and how torch sees it.
-
-    The graph's maps are [1, H, W, C]. A torch value of shape [1, C, H, W] has `flat` False. After a flatten torch sees
-    [1, C*H*W], which on the device is still the same map (a Linear that follows becomes a convolution over it).
-    """
-
-    name: str
-    shape: Shape
-    flat: bool = False
-
-    @property
-    def torch_shape(self) -> Shape:
-        if len(self.shape) != 4:
-            return self.shape
-        n, h, w, c = self.shape
-        return (n, c * h * w) if self.flat else (n, c, h, w)
+_MOST_CONCATENATED = 10
 
 
 class Builder:
@@ -93,13 +74,13 @@ class Builder:
 
     def add_operator(
         self, op: str, inputs: Sequence[str | None], shape: Shape, options: dict[str, OptionValue] | None = None,
-        *, stem: str | None = None, flat: bool = False,
+        *, view: Shape | None = None,
     ) -> Value:  # fmt: skip
-        """Append an operator with one output of `shape` and return that output."""
-        name = self._unique(stem or op.lower())
+        """Append an operator with one output of `shape`, which torch sees as `view`, and return that output."""
+        name = self._unique(op.lower())
         self._tensors[name] = Tensor(name, shape)
         self._operators.append(Operator(op, tuple(inputs), (name,), options or {}, self._where))
-        return Value(name, shape, flat)
+        return Value(name, shape, view)
 
     def finish(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
         """The graph, checked."""
@@ -151,59 +132,93 @@ class Builder:
 
     def affine(self, x: Value, scale: FloatArray, shift: FloatArray) -> Value:
         """scale * x + shift per channel, as a depthwise 1x1 convolution; `exporters.fold` merges it where it can."""
-        weight = scale.reshape(-1, 1, 1, 1)
-        if scale.size == 1:
-            return self.conv(x, weight, shift)
-        return self.conv(x, weight, shift, groups=scale.size)
+        y = self.conv(Value(x.name, x.shape), scale.reshape(-1, 1, 1, 1), shift, groups=scale.size)
+        return y.seen_as(x.torch_shape)
 
     def pool(
-        self, x: Value, op: str, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding = "VALID"
+        self, x: Value, op: str, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding = "VALID",
+        *, ceil_mode: bool = False,
+    ) -> Value:  # fmt: skip
+        """AVERAGE_POOL_2D or MAX_POOL_2D; an average counts only the pixels inside the map.
+
+        `padding` is "SAME", "VALID" or torch's symmetric (pad_h, pad_w). A window of odd size with padding (size - 1) / 2
+        that SAME cannot express under its stride becomes two operators: SAME at stride 1, of which the second (a MAX_POOL_2D
+        of 1x1) keeps every stride-th pixel. The map between them is as large as x.
+
+        Raises:
+            ExportError: other padding that no operator without a PAD reproduces; a window larger than the map.
+        """
+        _, h, w, _ = self._map(x).shape
+        pads = padding if isinstance(padding, tuple) else (0, 0)
+        windows = [Window(h, kernel[0], stride[0]), Window(w, kernel[1], stride[1])]
+        for window, pad in zip(windows, pads, strict=True):
+            if window.extent + 2 * pad < window.kernel:
+                raise self.refuse(f"a window of {window.kernel} does not fit a map of {window.extent}")
+        if padding == "SAME":
+            return self._pool(x, op, kernel, stride, "SAME", (-(-h // stride[0]), -(-w // stride[1])))
+        axes = [pool_axis(window, pad, ceil_mode) for window, pad in zip(windows, pads, strict=True)]
+        output = (axes[0].output, axes[1].output)
+        if all(axis.valid for axis in axes):
+            return self._pool(x, op, kernel, stride, "VALID", output)
+        if all(axis.same for axis in axes):
+            return self._pool(x, op, kernel, stride, "SAME", output)
+        if all(axis.centred for axis in axes):
+            dense = self._pool(x, op, kernel, (1, 1), "SAME", (h, w))
+            return self._pool(dense, "MAX_POOL_2D", (1, 1), stride, "VALID", output)
+        raise self.refuse(
+            f"a pool of {kernel[0]}x{kernel[1]} with padding {pads}, stride {stride}"
+            f"{', ceil_mode' if ceil_mode else ''} on a map of {h}x{w} has no counterpart in TFLite without a PAD operator",
+            "use an odd window with padding (size - 1) / 2, or no padding",
+        )
+
+    def _pool(
+        self, x: Value, op: str, kernel: tuple[int, int], stride: tuple[int, int], rule: str, output: tuple[int, int]
     ) -> Value:
-        """AVERAGE_POOL_2D or MAX_POOL_2D. Symmetric padding is only accepted where it equals SAME."""
-        _, h, w, c = self._map(x).shape
-        rows = window_padding(Window(h, kernel[0], stride[0], 1), padding, 0, self.refuse)
-        columns = window_padding(Window(w, kernel[1], stride[1], 1), padding, 1, self.refuse)
-        if rows.same != columns.same:
-            rows, columns = rows.agree_with(columns, self.refuse), columns.agree_with(rows, self.refuse)
-        if any((*rows.extension, *columns.extension)):
-            raise self.refuse(
-                f"a pool with symmetric padding {padding} has no counterpart in TFLite",
-                "use SAME-style padding or none",
-            )
         options: dict[str, OptionValue] = {
-            "padding": "SAME" if rows.same else "VALID", "stride_h": stride[0], "stride_w": stride[1],
+            "padding": rule, "stride_h": stride[0], "stride_w": stride[1],
             "filter_height": kernel[0], "filter_width": kernel[1], "fused_activation_function": "NONE",
         }  # fmt: skip
-        return self.add_operator(op, (x.name,), (1, rows.output, columns.output, c), options)
+        return self.add_operator(op, (x.name,), (1, *output, x.shape[3]), options)
 
     def average_pool(self, x: Value, size: int) -> Value:
         """Average over windows of size x size, stride = size; the map itself for size 1."""
         return x if size == 1 else self.pool(x, "AVERAGE_POOL_2D", (size, size), (size, size))
 
     def elementwise(self, op: str, a: Value, b: Value | FloatArray) -> Value:
-        """ADD, SUB, MUL or DIV of two tensors of one shape, or of a tensor and a constant that broadcasts to it."""
-        if isinstance(b, Value):
-            if a.shape != b.shape or a.flat != b.flat:
-                raise self.refuse(
-                    f"{op} of {list(a.torch_shape)} and {list(b.torch_shape)}: broadcasting between computed tensors "
-                    "is not supported",
-                    "bring both to one shape",
-                )
-            other = b.name
-        else:
-            if np.broadcast_shapes(a.shape, b.shape) != a.shape:
-                raise self.refuse(f"{op} of {list(a.shape)} with a constant of shape {list(b.shape)}")
-            other = self.constant(b, "constant")
+        """ADD, SUB, MUL or DIV of two tensors, or of a tensor and a constant that broadcasts to it.
+
+        Maps broadcast along extents of 1 (a gate [1, C, 1, 1], a mask [1, 1, H, W]), as in torch.
+        """
         options: dict[str, OptionValue] = {"fused_activation_function": "NONE"}
-        return self.add_operator(op, (a.name, other), a.shape, options, flat=a.flat)
+        if isinstance(b, Value):
+            shape, view = self._broadcast(op, a, b)
+            return self.add_operator(op, (a.name, b.name), shape, options, view=view)
+        if len(b.shape) != len(a.shape) or any(n not in (1, m) for n, m in zip(b.shape, a.shape, strict=True)):
+            raise self.refuse(f"{op} of {list(a.shape)} with a constant of shape {list(b.shape)}")
+        return self.add_operator(op, (a.name, self.constant(b, "constant")), a.shape, options, view=a.view)
 
-    def unary(self, op: str, x: Value) -> Value:
-        """LOGISTIC, RELU, RELU6 or HARD_SWISH."""
-        return self.add_operator(op, (x.name,), x.shape, flat=x.flat)
+    def _broadcast(self, op: str, a: Value, b: Value) -> tuple[Shape, Shape | None]:
+        """Shape and view of the result of two values."""
+        if a.shape == b.shape and a.torch_shape == b.torch_shape:
+            return a.shape, a.view
+        if a.is_map and b.is_map:
+            try:
+                return np.broadcast_shapes(a.shape, b.shape), None
+            except ValueError:
+                pass
+        raise self.refuse(
+            f"{op} of {list(a.torch_shape)} and {list(b.torch_shape)} is not supported",
+            "bring both to one shape, or the smaller one to [1, C, 1, 1]",
+        )
 
-    def softmax(self, x: Value) -> Value:
-        """Softmax over the last axis of the graph's tensor."""
-        return self.add_operator("SOFTMAX", (x.name,), x.shape, {"beta": 1.0}, flat=x.flat)
+    def unary(self, op: str, x: Value, options: dict[str, OptionValue] | None = None) -> Value:
+        """LOGISTIC, TANH, RELU, RELU6, LEAKY_RELU or HARD_SWISH."""
+        return self.add_operator(op, (x.name,), x.shape, options, view=x.view)
+
+    def softmax(self, x: Value, op: str = "SOFTMAX") -> Value:
+        """SOFTMAX or LOG_SOFTMAX over the last axis of the graph's tensor."""
+        options: dict[str, OptionValue] = {"beta": 1.0} if op == "SOFTMAX" else {}
+        return self.add_operator(op, (x.name,), x.shape, options, view=x.view)
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """The same elements in row-major order under another shape (the graph's shape, NHWC)."""
@@ -221,30 +236,59 @@ class Builder:
             "BATCH_MATMUL", (a.name, b.name), (*a.shape[:-1], n), {"adj_x": False, "adj_y": transpose_b}
         )
 
-    def resize_nearest(self, x: Value, factor: int) -> Value:
-        """Every pixel repeated factor x factor times; the map itself for factor 1."""
-        if factor == 1:
+    def resize_nearest(self, x: Value, factor: int | tuple[int, int]) -> Value:
+        """Every pixel repeated factor times along each axis (height and width); the map itself for factor 1."""
+        tall, wide = (factor, factor) if isinstance(factor, int) else factor
+        if (tall, wide) == (1, 1):
             return x
         _, h, w, c = self._map(x).shape
-        size = self.constant(np.asarray((h * factor, w * factor)), "size", "int32")
+        size = self.constant(np.asarray((h * tall, w * wide)), "size", "int32")
         options: dict[str, OptionValue] = {"align_corners": False, "half_pixel_centers": False}
-        return self.add_operator("RESIZE_NEAREST_NEIGHBOR", (x.name, size), (1, h * factor, w * factor, c), options)
+        return self.add_operator("RESIZE_NEAREST_NEIGHBOR", (x.name, size), (1, h * tall, w * wide, c), options)
 
-    def concatenation(self, values: Sequence[Value]) -> Value:
-        """Concatenation of maps along the channels.
+    def concatenation(self, values: Sequence[Value], axis: int = 3) -> Value:
+        """Concatenation of maps along an axis of the graph, by default the channels.
+
+        More than 10 inputs (TFLM's limit, kernels/concatenation.cc) are nested.
 
         Raises:
-            ExportError: more than 10 inputs (TFLM's limit, kernels/concatenation.cc), or extents that differ.
+            ExportError: other extents differ.
         """
-        if len(values) > 10:
-            raise self.refuse(f"a concatenation of {len(values)} tensors; TFLM takes at most 10", "nest concatenations")
-        if len({v.shape[:-1] for v in values}) != 1 or len({v.flat for v in values}) != 1:
-            raise self.refuse(f"cannot concatenate {[list(v.torch_shape) for v in values]} along the channels")
-        shape = (*values[0].shape[:-1], sum(v.shape[-1] for v in values))
-        options: dict[str, OptionValue] = {"axis": 3, "fused_activation_function": "NONE"}
-        return self.add_operator("CONCATENATION", [v.name for v in values], shape, options, flat=values[0].flat)
+        while len(values) > _MOST_CONCATENATED:
+            parts = [values[i : i + _MOST_CONCATENATED] for i in range(0, len(values), _MOST_CONCATENATED)]
+            values = [self.concatenation(part, axis) for part in parts]
+        if len(values) == 1:
+            return values[0]
+        if len({(*v.shape[:axis], *v.shape[axis + 1 :]) for v in values}) != 1:
+            raise self.refuse(f"cannot concatenate {[list(v.torch_shape) for v in values]}")
+        shape = list(values[0].shape)
+        shape[axis] = sum(v.shape[axis] for v in values)
+        options: dict[str, OptionValue] = {"axis": axis, "fused_activation_function": "NONE"}
+        return self.add_operator("CONCATENATION", [v.name for v in values], tuple(shape), options)
+
+    def slice(self, x: Value, begin: Shape, extent: Shape) -> Value:
+        """The part of a map that begins at `begin` and has the shape `extent`, in the graph's layout."""
+        inputs = (
+            x.name,
+            self.constant(np.asarray(begin), "begin", "int32"),
+            self.constant(np.asarray(extent), "extent", "int32"),
+        )
+        return self.add_operator("SLICE", inputs, extent)
 
     def _map(self, x: Value) -> Value:
-        if len(x.shape) != 4 or (x.flat and x.shape[1:3] != (1, 1)):
+        if len(x.shape) != 4 or not (x.is_map or x.is_vector):
             raise self.refuse(f"needs a map [1, C, H, W], got {list(x.torch_shape)}")
         return x
+
+    def reflect(self, x: Value, front: int, back: int) -> Value:
+        """`front` pixels more above and to the left, `back` more below and to the right, mirrored at the border pixel.
+
+        MIRROR_PAD writes a copy of the map into the arena.
+        """
+        _, h, w, c = self._map(x).shape
+        pad = (front, back)
+        if max(pad) >= min(h, w):
+            raise self.refuse(f"{max(pad)} pixels of a map of {h}x{w} cannot be reflected", "use a smaller filter")
+        paddings = self.constant(np.asarray(((0, 0), pad, pad, (0, 0))), "paddings", "int32")
+        shape = (1, h + front + back, w + front + back, c)
+        return self.add_operator("MIRROR_PAD", (x.name, paddings), shape, {"mode": 0})

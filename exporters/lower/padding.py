@@ -79,3 +79,32 @@ def window_padding(window: Window, padding: Padding, axis: int, refuse: Refuse) 
         "counterpart in TFLite without a PAD operator, which copies the map into the arena",
         "use SAME-style padding",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAxis:
+    """One axis of a pool: its output's extent, and which of TFLite's two rules give exactly torch's windows."""
+
+    output: int
+    valid: bool
+    same: bool
+    centred: bool
+
+
+def pool_axis(window: Window, pad: int, ceil_mode: bool = False) -> PoolAxis:
+    """What TFLite has for a pool that pads `pad` pixels on both sides (torch.nn.MaxPool2d, AvgPool2d).
+
+    `centred` says that SAME at stride 1, of which every stride-th pixel is kept, gives the same windows.
+    """
+    steps, rest = divmod(window.extent + 2 * pad - window.kernel, window.stride)
+    output = steps + 1
+    # A further window, which hangs over the end, must begin inside the map or the padding in front of it.
+    if ceil_mode and rest and output * window.stride < window.extent + pad:
+        output += 1
+    return PoolAxis(
+        output,
+        valid=pad == 0 and output == steps + 1,
+        # Then the windows begin at the same pixels, and what lies outside the map counts under neither rule.
+        same=output == -(-window.extent // window.stride) and window.same_total // 2 == pad,
+        centred=2 * pad == window.kernel - 1 and output == -(-window.extent // window.stride),
+    )

@@ -2,5 +2,6 @@
 
 from exporters.quantize.convert import quantize
 from exporters.quantize.ranges import Range, observe
+from exporters.quantize.separate import separate
 
-__all__ = ["Range", "observe", "quantize"]
+__all__ = ["Range", "observe", "quantize", "separate"]

@@ -13,9 +13,13 @@ from exporters.operators import KINDS
 from exporters.quantize.exact import OPERATORS, constraints_of, exact_scales
 from exporters.quantize.groups import share_groups
 from exporters.quantize.ranges import Range
-from exporters.quantize.scales import UNIT, asymmetric, to_int8, weight_and_bias
+from exporters.quantize.scales import asymmetric, sigmoid_is_clear, to_int8, weight_and_bias
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+# LiteRT refuses a HARD_SWISH whose output is 128 times finer than its input (lite/kernels/activations.cc,
+# output_multiplier_exponent <= 0); half of that, because an exact scale may later make the input coarser.
+_HARD_SWISH_RATIO = 64
+_COARSER = 1.001
 
 
 def quantize(graph: Graph, ranges: Mapping[str, Range], *, input_quantization: Quantization | None = None) -> Graph:
@@ -58,7 +62,8 @@ def _activation_scales(
         span = constants[name] if name in constants else ranges[name]
         spans[group] = spans[group].union(span) if group in spans else span
     fixed: dict[str, Quantization] = {}
-    claims = [(op.outputs[0], UNIT, op.where) for op in graph.operators if KINDS[op.op].rule == "unit"]
+    kinds = [(op, KINDS[op.op].output) for op in graph.operators]
+    claims = [(op.outputs[0], output, op.where) for op, output in kinds if output is not None]
     if input_quantization is not None:
         claims += [(name, input_quantization, name) for name in graph.inputs]
     for name, wanted, where in claims:
@@ -70,12 +75,34 @@ def _activation_scales(
                 where=where,
                 hint="put an operator that rescales (a 1x1 convolution, a product) between them",
             )
+    chosen = {**fixed, **_free_scales(graph, groups, spans, fixed)}
+    return {name: chosen[group] for name, group in groups.items()}
+
+
+def _free_scales(
+    graph: Graph, groups: Mapping[str, str], spans: Mapping[str, Range], fixed: Mapping[str, Quantization]
+) -> dict[str, Quantization]:
+    """Scales that follow from ranges, a little coarser where TFLM and LiteRT would otherwise disagree or refuse."""
     free = {group: asymmetric(span) for group, span in spans.items() if group not in fixed}
+    for op in graph.operators:
+        if op.op == "HARD_SWISH" and (group := groups[op.outputs[0]]) in free:
+            source = {**fixed, **free}[groups[str(op.inputs[0])]]
+            least = source.scale[0] / _HARD_SWISH_RATIO
+            free[group] = asymmetric(spans[group], max(free[group].scale[0], least))
+    sigmoids = {groups[str(op.inputs[0])] for op in graph.operators if op.op == "LOGISTIC"}
+
+    def acceptable(group: str, scale: float) -> bool:
+        return group not in sigmoids or sigmoid_is_clear(asymmetric(spans[group], scale))
+
     finest = {group: q.scale[0] for group, q in free.items()}
     given = {group: q.scale[0] for group, q in fixed.items()}
-    for group, scale in exact_scales(constraints_of(graph, groups), finest, given).items():
+    exact = exact_scales(constraints_of(graph, groups), finest, given, acceptable)
+    for group in free:
+        scale = exact.get(group, finest[group])
+        while not acceptable(group, scale):
+            scale = float(np.float32(scale * _COARSER))
         free[group] = asymmetric(spans[group], scale)
-    return {name: fixed[group] if group in fixed else free[group] for name, group in groups.items()}
+    return free
 
 
 def _quantized_kernel(graph: Graph, op: Operator, scales: Mapping[str, Quantization]) -> list[Tensor]:

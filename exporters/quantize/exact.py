@@ -1,40 +1,45 @@
-"""Scales with which TFLM and LiteRT multiply and divide alike.
+"""Scales with which TFLM and LiteRT multiply, divide and rectify alike.
 
-Both rescale MUL by s1 * s2 / s3 and DIV by s1 / (s2 * s3), but LiteRT computes that in single precision
-(tensorflow/lite/kernels/mul.cc, div.cc) and TFLM in double (lite/micro/kernels/mul_common.cc, div.cc). About one output in
-100,000 then rounds to another integer. Where the quotient is exact in single precision the two are the same, so the scales
-of these operators are rounded up, by a few percent, to numbers 3^i * 5^j * 2^k whose quotients are exact.
+Both rescale MUL by s1 * s2 / s3, DIV by s1 / (s2 * s3) and a RELU that stands alone by s1 / s3, but one of them computes
+that in single precision (tensorflow/lite/kernels/mul.cc, div.cc; lite/micro/kernels/activations_common.cc) and the other one
+in double (lite/micro/kernels/mul_common.cc, div.cc; lite/kernels/activations.cc). About one output in 100,000 then rounds to
+another integer. Where the quotient is exact in single precision the two are the same, so the scales of these operators are
+rounded up, by a few percent, to numbers 3^i * 5^j * 2^k whose quotients are exact.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
 from exporters.graph import Graph
 
-OPERATORS: Final = ("MUL", "DIV")
+OPERATORS: Final = ("MUL", "DIV", "RELU")
 _MANTISSAS: Final = sorted(m / 2 ** math.floor(math.log2(m)) for m in (3**i * 5**j for i in range(5) for j in range(3)))
 _CANDIDATES: Final = 10  # the finest scales that are looked at for a tensor; the tenth is some 60% too coarse
 _MOST_TRIES: Final = 20_000
 
 Constraint = tuple[str, str, str, str]
-"""Operator, and the groups of its two inputs and its output."""
+"""Operator, and the groups of its two inputs (of a RELU twice the same) and its output."""
+
+Acceptable = Callable[[str, float], bool]
 
 
 def exact_scales(
-    constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float]
-) -> dict[str, float]:
+    constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float],
+    acceptable: Acceptable = lambda group, scale: True,
+) -> dict[str, float]:  # fmt: skip
     """Scales for the groups in `constraints`, none finer than wanted.
 
     Args:
-        constraints: the MUL and DIV operators.
+        constraints: the operators.
         wanted: finest scale of each group that covers its range.
         fixed: groups whose scale is given.
+        acceptable: whether a group may have a scale, for reasons of its other readers.
 
     Returns:
         A scale for every group that is not fixed, where an exact solution was found; operators that hang together (one
@@ -42,7 +47,7 @@ def exact_scales(
     """
     result: dict[str, float] = {}
     for component in _components(constraints, fixed):
-        solution = _solve(component, wanted, fixed)
+        solution = _solve(component, wanted, fixed, acceptable)
         if solution is not None:
             result.update(solution)
     return result
@@ -51,7 +56,7 @@ def exact_scales(
 def constraints_of(graph: Graph, groups: Mapping[str, str]) -> list[Constraint]:
     """The operators of a graph that need exact scales."""
     return [
-        (op.op, groups[str(op.inputs[0])], groups[str(op.inputs[1])], groups[op.outputs[0]])
+        (op.op, groups[str(op.inputs[0])], groups[str(op.inputs[-1])], groups[op.outputs[0]])
         for op in graph.operators
         if op.op in OPERATORS
     ]
@@ -62,6 +67,8 @@ def is_exact(op: str, first: float, second: float, output: float) -> bool:
     a, b, c = np.float32(first), np.float32(second), np.float32(output)
     if op == "MUL":
         return float(a * b / c) == float(a) * float(b) / float(c)
+    if op == "RELU":
+        return float(a / c) == float(a) / float(c)
     return float(a / (b * c)) == float(a) / (float(b) * float(c))
 
 
@@ -78,7 +85,7 @@ def _components(constraints: Sequence[Constraint], fixed: Mapping[str, float]) -
 
 
 def _solve(
-    constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float]
+    constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float], acceptable: Acceptable
 ) -> dict[str, float] | None:
     """Depth first over the operators, the finest scales first."""
     tries = 0
@@ -90,7 +97,8 @@ def _solve(
         op, *groups = constraints[position]
         known = {**fixed, **chosen}
         free = [group for group in dict.fromkeys(groups) if group not in known]
-        for scales in _by_coarseness([_candidates(wanted[group]) for group in free]):
+        choices = [[scale for scale in _candidates(wanted[group]) if acceptable(group, scale)] for group in free]
+        for scales in _by_coarseness(choices):
             tries += 1
             if tries > _MOST_TRIES:
                 return None

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from exporters.errors import ExportError
-from exporters.execute import run
+from exporters.execute import Batch, arrays, run
 from exporters.graph import Graph
 
 
@@ -25,16 +24,14 @@ class Range:
         return Range(min(self.low, other.low), max(self.high, other.high))
 
 
-def observe(
-    graph: Graph, batches: Iterable[NDArray[np.float32]], progress: Callable[[int], None] | None = None
-) -> dict[str, Range]:
+def observe(graph: Graph, batches: Iterable[Batch], progress: Callable[[int], None] | None = None) -> dict[str, Range]:
     """Minimum and maximum of the input and of each computed tensor over all batches.
 
     Plain min-max: the moving average that some frameworks take was nine times worse on nets of this kind.
 
     Args:
         graph: a float graph.
-        batches: arrays [B, H, W, C] as the network takes them.
+        batches: arrays [B, H, W, C] as the network takes them; for several inputs one array each.
         progress: called after each batch with the number of examples seen so far.
 
     Raises:
@@ -57,7 +54,7 @@ def observe(
     count = 0
     for batch in batches:
         run(graph, batch, keep)
-        count += len(batch)
+        count += len(arrays(batch)[0])
         if progress is not None:
             progress(count)
     if not count:

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from exporters.graph import Quantization
 from exporters.quantize.ranges import Range
 
-UNIT = Quantization((1 / 256,), (-128,))
-"""What TFLM demands of int8 SOFTMAX and LOGISTIC (kernels/softmax_common.cc, kernels/logistic_common.cc)."""
-
 _SMALLEST_SCALE = 2.0**-40
+_SMALLEST_ACTIVATION_SCALE = 2.0**-24  # LiteRT aborts on a SOFTMAX whose input scale is below 2^-26
 _LARGEST_BIAS = 2**30
+_SIGMOID_DOUBT = 1e-4  # in steps of the output; twenty times the largest at which the two were seen to differ
 
 
 def asymmetric(span: Range, scale: float | None = None) -> Quantization:
@@ -21,9 +20,21 @@ def asymmetric(span: Range, scale: float | None = None) -> Quantization:
     A `scale` that is given must be at least as coarse as the range asks for.
     """
     if scale is None:
-        scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_SCALE)))
+        scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_ACTIVATION_SCALE)))
     zero_point = int(np.clip(round(-128 - span.low / scale), -128, 127))
     return Quantization((scale,), (zero_point,))
+
+
+def sigmoid_is_clear(quantization: Quantization) -> bool:
+    """Whether TFLM and LiteRT round the sigmoid of each of int8's 256 values alike.
+
+    TFLM evaluates it in fixed point, LiteRT's reference kernel in floating point. They differ by some 1e-8 of the output's
+    range, which shows where a result lies in the middle between two integers: one scale in a thousand has such a value.
+    """
+    x = (np.arange(-128, 128) - quantization.zero_point[0]) * np.float64(np.float32(quantization.scale[0]))
+    middle = 256 / (1 + np.exp(-np.clip(x, -60, 60))) - 0.5
+    # At x = 0 both give 128.
+    return bool((np.abs(middle - np.rint(middle)) > _SIGMOID_DOUBT).all())
 
 
 def to_int8(values: NDArray[np.floating], quantization: Quantization) -> NDArray[np.int8]:

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from firmware_sim.errors import UsageError
+from firmware_sim.records import Record
 
 DEFAULT = "host64"
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Profile(Record):
     """One build.
 
     Attributes:

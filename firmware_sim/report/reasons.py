@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from firmware_sim.accounting import BufferUse, LayerUse, LiveBuffer, MemoryReport
+from firmware_sim.records import Record
 from firmware_sim.report.labels import position, shorten
 
 _NAME_WIDTH: Final = 48
@@ -13,8 +14,8 @@ _MOST_NAMED: Final = 2
 _ROLES: Final = ("output", "input", "scratch")
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reason(Record):
     """One layer. `layer` is its position in `MemoryReport.layers`; the text says what its `live_bytes` consist of."""
 
     layer: int
@@ -23,8 +24,8 @@ class Reason:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Explanation(Record):
     """The head of one report.
 
     Attributes:

@@ -79,7 +79,7 @@ def _price(model: dict[str, Any]) -> list[str]:
     ]
 
 
-_COLUMNS: Final = "{:<23}{:>12}{:>16}{:>12}"
+_COLUMNS: Final = "{:<25}{:>12}{:>14}{:>12}"
 
 
 def _list(content: dict[str, Any]) -> list[str]:
@@ -104,7 +104,7 @@ def _list(content: dict[str, Any]) -> list[str]:
 
 def _figures(name: str, facts: dict[str, Any]) -> str:
     if "reason" in facts:
-        return f"  {name:<21}  unknown: {facts['reason']}"
+        return f"  {name:<23} unknown: {facts['reason']}"
     return _COLUMNS.format(
         f"  {name}", f"{facts['parameters']:,}", f"{facts['macs']:,}", f"{facts['arena']['total_bytes']:,}"
     )

@@ -31,12 +31,13 @@ class PoolingLayer(nn.Module):
         super().__init__()
         positive(f"{type(self).__name__}: the number of channels", channels)
         positive(f"{type(self).__name__}: the stride", stride)
-        if size is not None and (min(size) < stride or size[0] % stride or size[1] % stride):
+        self.channels, self.stride = channels, stride
+        self.size = None if size is None else extent(type(self).__name__, size)
+        if self.size is not None and (self.size[0] % stride or self.size[1] % stride):
             raise UsageError(
-                f"{type(self).__name__}: a stride of {stride} does not divide a map of {size[0]}x{size[1]}",
+                f"{type(self).__name__}: a stride of {stride} does not divide a map of {self.size[0]}x{self.size[1]}",
                 hint="choose a stride that divides height and width",
             )
-        self.channels, self.stride, self.size = channels, stride, size
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, stride={self.stride}, size={self.size}"
@@ -54,6 +55,19 @@ def positive(what: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"{what} must be a positive whole number, not {value!r}")
     return value
+
+
+def extent(who: str, size: tuple[int, int]) -> tuple[int, int]:
+    """`size` if it is the height and width of a map.
+
+    Raises:
+        UsageError: it is not; `who` begins the message.
+    """
+    try:
+        height, width = size
+    except (TypeError, ValueError):
+        raise UsageError(f"{who}: the size of the map is not {size!r}", hint="give (height, width)") from None
+    return positive(f"{who}: the height of the map", height), positive(f"{who}: the width of the map", width)
 
 
 def grouped(who: str, channels: int, groups: int) -> int:

@@ -55,11 +55,16 @@ class BlurPooling(PoolingLayer):
         row = torch.tensor([math.comb(taps - 1, k) for k in range(taps)], dtype=torch.float32)
         self.register_buffer("filter", row[:, None] * row / 4 ** (taps - 1), persistent=False)
 
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Pixels that are reflected in front of and behind each axis."""
+        return (self.taps - 1) // 2, self.taps // 2
+
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, taps={self.taps}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         kernel = self.filter.expand(self.channels, 1, self.taps, self.taps)
-        front, back = (self.taps - 1) // 2, self.taps // 2
+        front, back = self.padding
         padded = F.pad(x, (front, back, front, back), mode="reflect")
         return F.conv2d(padded, kernel, stride=self.stride, groups=self.channels)

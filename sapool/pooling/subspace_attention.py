@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sapool.errors import UsageError
-from sapool.pooling.base import PoolingLayer, fitting, grouped, positive
+from sapool.pooling.base import PoolingLayer, extent, fitting, grouped, positive
 from sapool.pooling.registry import register
 
 
@@ -47,8 +47,8 @@ class SubspaceAttention(nn.Module):
         super().__init__()
         grouped("SubspaceAttention", channels, groups)
         positive("SubspaceAttention: the reduction", reduction)
-        height, width = (positive("SubspaceAttention: the extent of the map", extent) for extent in size)
-        self.channels, self.size, self.groups = channels, (height, width), groups
+        self.channels, self.groups = channels, groups
+        self.size = height, width = extent("SubspaceAttention", size)
         self.row = nn.Parameter(torch.full((groups, height), 1 / height))
         self.column = nn.Parameter(torch.full((groups, width), 1 / width))
         hidden = max(1, channels // reduction)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,10 +52,42 @@ def test_the_usual_strided_layer_needs_one_more_row_and_column():
     assert y.shape == (1, 16, 16, 8)
 
 
-def test_pools_take_symmetric_padding_only_where_it_is_same():
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.tuples(st.integers(3, 13), st.integers(3, 13)),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pad=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    ceil_mode=st.booleans(),
+    average=st.booleans(),
+)
+def test_pools_are_exact_or_refused(size, kernel, stride, pad, ceil_mode, average):
+    pad = (min(pad[0], kernel[0] // 2), min(pad[1], kernel[1] // 2))
+    x = np.random.default_rng(1).normal(size=(2, *size, 3)).astype(np.float32)
     builder = Builder()
-    x = builder.input((1, 3, 9, 9))
-    assert builder.pool(x, "MAX_POOL_2D", (3, 3), (2, 2), (1, 1)).shape == (1, 5, 5, 3)
-    even = builder.input((1, 3, 8, 8), "even")
-    with pytest.raises(ExportError, match="symmetric padding"):
-        builder.pool(even, "MAX_POOL_2D", (3, 3), (2, 2), (1, 1))
+    value = builder.input((1, 3, *size))
+    fits = all(n + 2 * p >= k for n, p, k in zip(size, pad, kernel, strict=True))
+    op = "AVERAGE_POOL_2D" if average else "MAX_POOL_2D"
+    try:
+        y = builder.pool(value, op, kernel, stride, pad, ceil_mode=ceil_mode)
+    except ExportError:
+        # Never for what real nets use: no padding, or an odd window with half of it.
+        assert not fits or ceil_mode or any(pad)
+        assert not (fits and not ceil_mode and all(2 * p == k - 1 for p, k in zip(pad, kernel, strict=True)))
+        return
+    assert fits
+    (actual,) = run(builder.finish([value], [y]), x)
+    nchw = torch.tensor(x).permute(0, 3, 1, 2)
+    if average:
+        expected = torch.nn.functional.avg_pool2d(nchw, kernel, stride, pad, ceil_mode, count_include_pad=False)
+    else:
+        expected = torch.nn.functional.max_pool2d(nchw, kernel, stride, pad, ceil_mode=ceil_mode)
+    np.testing.assert_allclose(actual, expected.permute(0, 2, 3, 1).numpy(), atol=1e-5)
+
+
+def test_a_padded_pool_is_one_operator_where_same_is_equal_and_two_elsewhere():
+    for size, expected in ((9, ["SAME"]), (8, ["SAME", "VALID"])):
+        builder = Builder()
+        x = builder.input((1, 3, size, size))
+        graph = builder.finish([x], [builder.pool(x, "MAX_POOL_2D", (3, 3), (2, 2), (1, 1))])
+        assert [op.options["padding"] for op in graph.operators] == expected

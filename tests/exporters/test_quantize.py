@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from exporters.errors import ExportError
+from exporters.graph import Quantization
 from exporters.lower import Builder
 from exporters.quantize import Range, observe, quantize
-from exporters.quantize.scales import UNIT, asymmetric, to_int8, weight_and_bias
+from exporters.quantize.scales import asymmetric, to_int8, weight_and_bias
 from exporters.tflite import PIXELS
 from exporters.trace import trace
 
@@ -57,7 +58,7 @@ def test_no_float_tensor_is_left(foreign, inputs):
     assert {tensor.dtype for tensor in quantised.tensors.values()} == {"int8", "int32"}
     assert quantised.tensors[quantised.inputs[0]].quantization == PIXELS
     logistic = next(op for op in quantised.operators if op.op == "LOGISTIC")
-    assert quantised.tensors[logistic.outputs[0]].quantization == UNIT
+    assert quantised.tensors[logistic.outputs[0]].quantization == Quantization((1 / 256,), (-128,))
 
 
 def test_two_different_fixed_scales_in_one_group_are_refused():

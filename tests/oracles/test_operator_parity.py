@@ -60,14 +60,20 @@ def resized(b, x):
     return b.elementwise("ADD", y, np.linspace(-1, 1, 4, dtype=np.float32).reshape(1, 1, 1, 4))
 
 
+def fixed_ranges(b, x):
+    y = b.unary("TANH", conv(b, x, 8))
+    z = b.unary("LEAKY_RELU", conv(b, y, 8), {"alpha": 0.1})
+    return b.softmax(b.slice(z, (0, 2, 3, 1), (1, 10, 8, 6)), "LOG_SOFTMAX")
+
+
 def strided_depthwise(b, x):
     rng = np.random.default_rng(3)
-    y = conv(b, x, 6)
+    y = b.reflect(conv(b, x, 6), 1, 2)
     weight = rng.normal(size=(6, 1, 5, 5)).astype(np.float32)
     return b.conv(y, weight, None, stride=(2, 2), padding="SAME", groups=6)
 
 
-NETS = (windows_by_division, attention, activations, pools, resized, strided_depthwise)
+NETS = (windows_by_division, attention, activations, pools, resized, strided_depthwise, fixed_ranges)
 
 
 @pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)

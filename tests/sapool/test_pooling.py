@@ -247,10 +247,11 @@ def test_every_method_trains_and_is_kept(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_can_be_traced(name):
+def test_every_method_can_be_traced_and_compiled(name):
     pool = pooling.create(name, channels=8, stride=2, size=(8, 8)).eval()
     x = torch.randn(2, 8, 8, 8)
     torch.testing.assert_close(torch.fx.symbolic_trace(pool)(x), pool(x))
+    torch.testing.assert_close(torch.compile(pool, backend="eager", fullgraph=True)(x), pool(x))
 
 
 @pytest.mark.parametrize("name", METHODS)

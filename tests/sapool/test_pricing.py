@@ -71,7 +71,7 @@ def test_a_specification_that_makes_no_sense_is_one_error(capsys):
     assert "no spatial extent left" in capsys.readouterr().err
 
 
-METHODS = ("average", "max", "self_attentive", "strided")
+METHODS = ("average", "blurpool", "lip", "max", "self_attentive", "strided", "subspace_attention", "ulsam")
 PROFILES = ("host64", "cortex-m-reference", "cortex-m-cmsis-nn-dsp", "cortex-m-cmsis-nn-mve")
 
 

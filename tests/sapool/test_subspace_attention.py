@@ -98,10 +98,17 @@ def test_bad_arguments_say_what_to_do(arguments, message):
         pooling.create("subspace_attention", **{"channels": 8, "stride": 2, "size": (8, 8), **arguments})
 
 
-@pytest.mark.parametrize("size", [(0, 4), (4, -1), (4, 2.0)])
-def test_a_module_needs_a_sensible_size(size):
-    with pytest.raises(UsageError, match="the extent of the map must be a positive whole number"):
+@pytest.mark.parametrize(("size", "message"), [
+    ((0, 4), "the height of the map must be a positive whole number, not 0"),
+    ((4, 2.0), "the width of the map must be a positive whole number, not 2.0"),
+    (8, r"the size of the map is not 8\n  give \(height, width\)"),
+    ((8, 8, 8), "the size of the map is not"),
+])  # fmt: skip
+def test_a_size_is_a_height_and_a_width(size, message):
+    with pytest.raises(UsageError, match=message):
         SubspaceAttention(8, size)
+    with pytest.raises(UsageError, match=message):
+        pooling.create("average", channels=8, stride=2, size=size)
 
 
 def test_pooling_makes_no_second_map():

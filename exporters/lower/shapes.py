@@ -1,0 +1,173 @@
+"""Views, slices, concatenation and the shape of a tensor. Views cost nothing: maps stay where they are."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from exporters.graph import Shape
+from exporters.lower.builder import Builder
+from exporters.lower.registry import register, register_function
+from exporters.lower.value import Value
+
+_GRAPH_AXIS = {1: 3, 2: 1, 3: 2}
+
+
+@register(nn.Flatten)
+def flatten_layer(module: nn.Flatten, builder: Builder, x: Value) -> Value:
+    return flatten(builder, x, module.start_dim, module.end_dim)
+
+
+@register_function(torch.flatten, methods=("flatten",))
+def flatten(builder: Builder, x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
+    shape = x.torch_shape
+    first, last = start_dim % len(shape), end_dim % len(shape)
+    return view(builder, x, *shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+
+
+@register_function(torch.reshape, methods=("view", "reshape"))
+def view(builder: Builder, x: Value, *shape: Any) -> Value:
+    wanted = tuple(int(n) for n in (shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape))
+    total, known = math.prod(x.shape), math.prod(n for n in wanted if n != -1)
+    resolved = tuple(total // known if n == -1 else n for n in wanted)
+    if len(x.shape) != 4 or math.prod(resolved) != total or resolved[:1] != (1,):
+        raise builder.refuse(
+            f"a view of {list(x.torch_shape)} as {list(wanted)} is not supported", "leave the batch axis as it is"
+        )
+    return x.seen_as(resolved)
+
+
+@register_function(torch.squeeze, methods=("squeeze",))
+def squeeze(builder: Builder, x: Value, dim: Any = None) -> Value:
+    shape = x.torch_shape
+    axes = range(1, len(shape)) if dim is None else [d % len(shape) for d in ((dim,) if isinstance(dim, int) else dim)]
+    return x.seen_as(tuple(n for axis, n in enumerate(shape) if axis == 0 or n != 1 or axis not in axes))
+
+
+@register_function(torch.unsqueeze, methods=("unsqueeze",))
+def unsqueeze(builder: Builder, x: Value, dim: int) -> Value:
+    shape = list(x.torch_shape)
+    shape.insert(dim % (len(shape) + 1), 1)
+    return view(builder, x, shape)
+
+
+@register_function(methods=("expand_as",))
+def expand_as(builder: Builder, x: Value, other: Value) -> Value:
+    """The value itself: products and sums broadcast on the device."""
+    return expand(builder, x, other.torch_shape)
+
+
+@register_function(methods=("expand",))
+def expand(builder: Builder, x: Value, *shape: Any) -> Value:
+    wanted = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else tuple(shape)
+    fits = len(wanted) == len(x.torch_shape) and x.is_map
+    if not fits or any(n not in (-1, m) and m != 1 for n, m in zip(wanted, x.torch_shape, strict=False)):
+        raise builder.refuse(f"an expansion of {list(x.torch_shape)} to {list(wanted)} is not supported")
+    return x
+
+
+@register_function(torch.cat, torch.concat, torch.concatenate)
+def concatenate(builder: Builder, tensors: Any, dim: int = 0) -> Value:
+    values = list(tensors)
+    if not all(isinstance(value, Value) for value in values):
+        raise builder.refuse(
+            "a concatenation with a constant is not supported", "add it to a convolution's bias instead"
+        )
+    rank = len(values[0].torch_shape)
+    if all(v.is_vector and v.is_flat for v in values) and dim % rank == 1:
+        joined = builder.concatenation(values)
+        return joined.seen_as((1, joined.shape[-1]))
+    if not all(v.is_map for v in values) or dim % rank == 0:
+        raise builder.refuse(
+            f"a concatenation of {[list(v.torch_shape) for v in values]} along axis {dim} is not supported",
+            "concatenate maps, and flatten afterwards",
+        )
+    return builder.concatenation(values, _GRAPH_AXIS[dim % rank])
+
+
+@register_function(torch.chunk, methods=("chunk",))
+def chunk(builder: Builder, x: Value, chunks: int, dim: int = 0) -> tuple[Value, ...]:
+    return split(builder, x, -(-x.torch_shape[dim] // chunks), dim)
+
+
+@register_function(torch.split, methods=("split",))
+def split(builder: Builder, x: Value, split_size: Any, dim: int = 0) -> tuple[Value, ...]:
+    extent = x.torch_shape[dim]
+    sizes = (
+        [min(split_size, extent - start) for start in range(0, extent, split_size)]
+        if isinstance(split_size, int)
+        else list(split_size)
+    )
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(
+        _part(builder, x, {dim % len(x.torch_shape): (start, size)}) for start, size in zip(starts, sizes, strict=True)
+    )
+
+
+@register_function(operator.getitem)
+def item(builder: Builder, x: Any, key: Any) -> Any:
+    """Slices with step 1 of a map and new axes of extent 1, or a member of what a split gave."""
+    if isinstance(x, (tuple, list)):
+        return x[key]
+    shape = list(x.torch_shape)
+    parts: dict[int, tuple[int, int]] = {}
+    new: list[int] = []
+    keys = key if isinstance(key, tuple) else (key,)
+    for position, part in enumerate(keys):
+        axis = position - len(new)
+        if part is Ellipsis and position == len(keys) - 1:
+            break
+        if part is None:
+            new.append(position)
+        elif isinstance(part, slice) and part.step in (None, 1):
+            start, stop, _ = part.indices(shape[axis])
+            parts[axis] = (start, stop - start)
+        else:
+            raise builder.refuse(f"the index {key} is not supported", "use slices with step 1 along C, H or W")
+    y = _part(builder, x, parts)
+    for position in new:
+        y = unsqueeze(builder, y, position)
+    return y
+
+
+def _part(builder: Builder, x: Value, parts: Mapping[int, tuple[int, int]]) -> Value:
+    """The slice of a map from (start, size) along some of torch's axes."""
+    shape = x.torch_shape
+    cut = {axis: part for axis, part in parts.items() if part != (0, shape[axis])}
+    if not cut:
+        return x
+    if not x.is_map or 0 in cut or any(size < 1 for _, size in cut.values()):
+        raise builder.refuse(f"a slice of {list(shape)} along axes {sorted(cut)} is not supported", "slice maps")
+    begin, extent = [0, 0, 0, 0], list(x.shape)
+    for axis, (start, size) in cut.items():
+        begin[_GRAPH_AXIS[axis]], extent[_GRAPH_AXIS[axis]] = start, size
+    return builder.slice(x, tuple(begin), tuple(extent))
+
+
+@register_function(methods=("size",))
+def size(builder: Builder, x: Value, dim: int | None = None) -> Shape | int:
+    return x.torch_shape if dim is None else x.torch_shape[dim]
+
+
+@register_function(methods=("dim", "ndimension"))
+def rank(builder: Builder, x: Value) -> int:
+    return len(x.torch_shape)
+
+
+@register_function(getattr)
+def attribute(builder: Builder, x: Value, name: str) -> Shape | int:
+    if name == "shape":
+        return x.torch_shape
+    if name == "ndim":
+        return len(x.torch_shape)
+    raise builder.refuse(f"the attribute {name!r} of a tensor is not supported")
+
+
+@register_function(methods=("contiguous", "clone", "detach", "float", "to"))
+def same(builder: Builder, x: Value, *args: Any, **options: Any) -> Value:
+    return x

@@ -1,0 +1,217 @@
+"""Networks of strangers: modules, functions and methods mean the same; what is not supported is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from support.foreign_nets import NETS, TwoHeads
+from support.nets import randomise
+from torch import nn
+
+from exporters.errors import ExportError
+from exporters.execute import run
+from exporters.trace import trace
+
+X = np.random.default_rng(3).normal(0, 2, (3, 12, 12, 8)).astype(np.float32)
+
+
+class Call(nn.Module):
+    """A network of one expression."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def check(module, x=X):
+    """The graph computes what the module computes; returns the operators."""
+    module = module if isinstance(module, nn.Module) else Call(module)
+    graph = trace(module.eval(), (1, x.shape[3], *x.shape[1:3]))
+    with torch.inference_mode():
+        expected = module(torch.tensor(x).permute(0, 3, 1, 2).contiguous())
+    expected = (expected.permute(0, 2, 3, 1) if expected.ndim == 4 else expected).numpy()
+    np.testing.assert_allclose(run(graph, x)[0].reshape(expected.shape), expected, atol=2e-5)
+    return [op.op for op in graph.operators]
+
+
+@pytest.mark.parametrize("net", NETS, ids=lambda net: net.__name__)
+def test_published_styles_are_lowered_exactly(net):
+    torch.manual_seed(0)
+    check(randomise(net()), np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32))
+
+
+SAME = {
+    "RELU": [nn.ReLU(), nn.ReLU(inplace=True), F.relu, torch.relu, lambda x: x.relu(), lambda x: x.clamp(min=0)],
+    "RELU6": [nn.ReLU6(), F.relu6, nn.Hardtanh(0, 6), lambda x: F.hardtanh(x, 0, 6), lambda x: torch.clamp(x, 0, 6)],
+    "LOGISTIC": [nn.Sigmoid(), torch.sigmoid, F.sigmoid, lambda x: x.sigmoid()],
+    "TANH": [nn.Tanh(), torch.tanh, lambda x: x.tanh()],
+    "HARD_SWISH": [nn.Hardswish(), F.hardswish],
+    "LEAKY_RELU": [nn.LeakyReLU(0.2), lambda x: F.leaky_relu(x, 0.2)],
+    "SOFTMAX": [nn.Softmax(1), lambda x: F.softmax(x, dim=1), lambda x: torch.softmax(x, 1), lambda x: x.softmax(-3)],
+    "MAX_POOL_2D": [
+        nn.MaxPool2d(2), lambda x: F.max_pool2d(x, 2), lambda x: torch.max_pool2d(x, (2, 2)),
+        lambda x: F.max_pool2d(input=x, kernel_size=3, stride=3), nn.AdaptiveMaxPool2d(4), nn.MaxPool2d(3, 1, 1),
+    ],
+    "AVERAGE_POOL_2D": [
+        nn.AvgPool2d(3), lambda x: F.avg_pool2d(x, 2, 1), nn.AdaptiveAvgPool2d((3, 6)), lambda x: x.mean((2, 3)),
+        lambda x: x.mean(-1, True), lambda x: torch.mean(x, dim=[2, 3], keepdim=True), lambda x: x.view(-1, 8, 144).mean(2),
+        lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1), lambda x: F.avg_pool2d(x, x.shape[2:]).squeeze(3).squeeze(2),
+        nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.AvgPool2d(3, 2, ceil_mode=True), nn.AdaptiveAvgPool2d(11),
+    ],
+    "DEPTHWISE_CONV_2D": [
+        nn.AvgPool2d(3, 1, 1), lambda x: F.avg_pool2d(x, 3, 2, 1), nn.AvgPool2d(2, divisor_override=3), lambda x: x + 1.5,
+        lambda x: 1 - x, lambda x: x * torch.arange(8.0).view(1, 8, 1, 1), lambda x: x / 4, lambda x: -x,
+        lambda x: x.sub(2), nn.BatchNorm2d(8), lambda x: F.conv2d(x, torch.ones(8, 1, 3, 3), padding=1, groups=8),
+    ],
+    "RESIZE_NEAREST_NEIGHBOR": [
+        nn.Upsample(scale_factor=2), nn.UpsamplingNearest2d(24), lambda x: F.interpolate(x, scale_factor=(3, 1)),
+        lambda x: F.interpolate(x, size=(24, 36), mode="nearest"), nn.AdaptiveAvgPool2d(24),
+    ],
+    "SLICE": [
+        lambda x: x[:, 2:5], lambda x: x[:, :, 1:, 3:7], lambda x: x.chunk(2, 1)[1], lambda x: torch.split(x, [3, 5], 1)[0],
+    ],
+    "ADD": [lambda x: x + x, lambda x: torch.add(x, x), lambda x: x.add(x), lambda x: x.add_(x)],
+    "MUL": [lambda x: x * x, lambda x: x.mul(x), lambda x: torch.mul(input=x, other=x)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "index"), [(op, i) for op, forms in SAME.items() for i in range(len(forms))])
+def test_modules_functions_and_methods_are_one_operator(op, index):
+    ops = check(SAME[op][index])
+    # A RELU6 that no operator can carry rides on a convolution of ones.
+    assert ops == ["DEPTHWISE_CONV_2D" if op == "RELU6" else op]
+
+
+def test_views_leave_nothing_behind():
+    weight, bias = torch.randn(5, 8 * 144) * 0.02, torch.randn(5)
+
+    def linear(x):
+        return F.linear(x, weight, bias)
+
+    for form in (
+        lambda x: linear(x.flatten(1)), lambda x: linear(torch.flatten(x, 1)), lambda x: linear(x.view(x.size(0), -1)),
+        lambda x: linear(x.reshape(-1, 8 * 144)), lambda x: linear(torch.reshape(x, (x.shape[0], 1152)).contiguous()),
+        lambda x: linear(x.view(-1, 8, 144).flatten(1)),
+    ):  # fmt: skip
+        assert check(form) == ["CONV_2D"]
+
+
+def test_gates_and_masks_broadcast():
+    assert check(lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)))[-1] == "MUL"
+    assert (
+        check(lambda x: torch.sigmoid(x.mean((2, 3)))[:, :].unsqueeze(-1).unsqueeze(-1).expand_as(x) * x)[-1] == "MUL"
+    )
+    assert check(lambda x: x * torch.sigmoid(torch.mean(x, 1, keepdim=True))) == ["CONV_2D", "LOGISTIC", "MUL"]
+
+
+def test_concatenation_along_every_axis_and_of_more_than_ten():
+    for dim in (1, 2, 3, -1):
+        assert check(lambda x, dim=dim: torch.cat([x, x * x], dim)) == ["MUL", "CONCATENATION"]
+    assert check(lambda x: torch.cat([x] * 23, 1)).count("CONCATENATION") == 4
+    assert check(lambda x: torch.cat([x.mean((2, 3)), x.mean((2, 3))], 1))[-1] == "CONCATENATION"
+
+
+def test_a_change_in_place_is_seen_by_later_readers():
+    class Relu(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            x = x * 1.5
+            return self.relu(x) * 2 + x
+
+    check(Relu())
+    for function in (lambda x: torch.relu_(x) * 2 + x, lambda x: F.relu(x * 2, inplace=True), lambda x: x.mul_(3) + x):
+        check(lambda x, f=function: f(x * 1.5))
+    # An assignment such as x += y leaves no trace of its own; the export notices by the result.
+    from exporters import tflite
+
+    class Alias(nn.Module):
+        def forward(self, x):
+            x = x * 2
+            before = x
+            x += 1
+            return before * x
+
+    with pytest.raises(ExportError, match="differs from the module"):
+        tflite.export(Alias(), (1, 8, 12, 12), [X])
+
+
+def test_results_that_nobody_reads_are_left_out():
+    class Net(nn.Module):
+        def forward(self, x):
+            torch.sigmoid(x)
+            return x + x
+
+    assert check(Net()) == ["ADD"]
+
+
+def test_several_inputs_and_outputs():
+    net = randomise(TwoHeads())
+    rng = np.random.default_rng(0)
+    x, y = (rng.uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32) for _ in range(2))
+    graph = trace(net, [(1, 3, 16, 16), (1, 3, 16, 16)])
+    boxes, classes = run(graph, (x, y))
+    expected = net(*(torch.tensor(a).permute(0, 3, 1, 2) for a in (x, y)))
+    np.testing.assert_allclose(boxes, expected["boxes"].detach().permute(0, 2, 3, 1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(classes.reshape(2, 5), expected["classes"].detach().numpy(), atol=1e-5)
+    with pytest.raises(ExportError, match="no shape for the input depth"):
+        trace(net, (1, 3, 16, 16))
+    with pytest.raises(ExportError, match="2 input shapes for a network with 1"):
+        trace(Call(F.relu), [(1, 3, 16, 16), (1, 3, 16, 16)])
+    with pytest.raises(ExportError, match="1 arrays for a graph with 2 inputs"):
+        run(graph, x)
+
+
+REFUSED = [
+    (nn.GELU(), "GELU", "Hardswish"),
+    (nn.ConvTranspose2d(8, 4, 2, 2), "ConvTranspose2d", "Upsample"),
+    (nn.LayerNorm([8, 12, 12]), "LayerNorm", "BatchNorm2d"),
+    (nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"), "reflect", "zeros"),
+    (nn.Conv2d(8, 8, 1, padding=1), "PAD operator", "padding"),
+    (nn.MaxPool2d(2, 2, 1), "PAD operator", "odd window"),
+    (nn.MaxPool2d(3, 2, ceil_mode=True, return_indices=True), "return_indices", "leave"),
+    (nn.AvgPool2d(3, 2, 1, ceil_mode=True), "ceil_mode", "count_include_pad=False"),
+    (nn.AdaptiveAvgPool2d(5), "windows of several sizes", "divides"),
+    (nn.Upsample(scale_factor=1.5), "interpolation", "whole factors"),
+    (nn.Upsample(scale_factor=2, mode="bilinear"), "bilinear", "nearest"),
+    (nn.Softmax(2), "axis 2", "dim=1"),
+    (nn.BatchNorm2d(8, track_running_stats=False), "running statistics", "track_running_stats"),
+    (lambda x: x.transpose(1, 2), r"transpose\(\)", "1x1 Conv2d"),
+    (lambda x: x.permute(0, 2, 3, 1), r"permute\(\)", "channels last"),
+    (lambda x: torch.exp(x), r"exp\(\)", "sigmoid"),
+    (lambda x: F.gelu(x), r"gelu\(\)", "hardswish"),
+    (lambda x: F.pad(x, (1, 1, 1, 1)), r"pad\(\)", "convolution"),
+    (lambda x: F.dropout(x, 0.5), "evaluation mode", "training=self.training"),
+    (lambda x: x.clamp(-1, 1), "clamp to -1..1", "ReLU6"),
+    (lambda x: x[:, ::2], "index", "step 1"),
+    (lambda x: x.flatten(1), "another order", "Linear"),
+    (lambda x: torch.cat([x.flatten(1), x.flatten(1)], 1), "concatenation", "flatten afterwards"),
+    (lambda x: 1 / x, "constant divided", "product"),
+    (lambda x: torch.add(x, x, alpha=2), "alpha", "multiply"),
+    (lambda x: F.conv2d(x, x), "weights that depend", "learns"),
+    (lambda x: x.view(9), "view", "batch axis"),
+    (lambda x: x.relu(3, 4, 5), r"relu\(\) is called in a way", None),
+    (lambda x: torch.add(x, torch.ones(5)), r"\[5\]|constant of shape", None),
+    (lambda x: x.mean(0), "mean over 0", "mean"),
+    (lambda x: x.shape[9], "fails", None),
+    (lambda x: 3, "must return tensors", "tuple"),
+]
+
+
+@pytest.mark.parametrize(("part", "message", "hint"), REFUSED)
+def test_what_is_not_supported_is_named_with_its_place_and_what_to_use_instead(part, message, hint):
+    part = part if isinstance(part, nn.Module) else Call(part)
+    net = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ModuleDict({"odd": part})["odd"])
+    with pytest.raises(ExportError, match=message) as caught:
+        trace(net, (1, 8, 12, 12))
+    assert caught.value.where in ("1", "the network")
+    assert caught.value.exit_code == 3
+    if hint is not None:
+        assert hint in caught.value.hint

@@ -1,0 +1,86 @@
+"""Single operators under many scales: the choices of the quantiser are what makes TFLM and LiteRT agree."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+if not all(importlib.util.find_spec(name) for name in ("torch", "tflite_micro", "ai_edge_litert")):
+    pytest.skip("needs torch, tflite-micro and ai-edge-litert", allow_module_level=True)
+
+from exporters.flatbuffer import serialise
+from exporters.graph import Graph, Operator, Quantization, Tensor
+from exporters.lower import Builder
+from exporters.parity import compare
+from exporters.quantize import Range, quantize
+from exporters.quantize.exact import is_exact
+from exporters.quantize.scales import sigmoid_is_clear
+
+pytestmark = pytest.mark.oracle
+
+EVERY_INTEGER = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 1, 256)
+
+
+def ranges(count):
+    """Ranges of many sizes, a third of them without negative values."""
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        low = 0.0 if rng.random() < 1 / 3 else -float(10 ** rng.uniform(-3, 2))
+        yield Range(low, float(10 ** rng.uniform(-3, 2)))
+
+
+def differing(op, source, output, options=None):
+    shape = (1, 1, 1, 256)
+    tensors = {"x": Tensor("x", shape, "int8", None, source), "y": Tensor("y", shape, "int8", None, output)}
+    graph = Graph(tensors, (Operator(op, ("x",), ("y",), options or {}),), ("x",), ("y",))
+    return compare(serialise(graph, description=op), EVERY_INTEGER).differing
+
+
+def image(op, span):
+    """The range of an activation over a range."""
+    x = np.linspace(span.low, span.high, 513)
+    y = {
+        "HARD_SWISH": x * np.clip(x + 3, 0, 6) / 6, "RELU": np.maximum(x, 0), "RELU6": np.clip(x, 0, 6),
+        "LEAKY_RELU": np.where(x > 0, x, 0.1 * x), "LOGISTIC": 1 / (1 + np.exp(-x)), "TANH": np.tanh(x),
+    }[op]  # fmt: skip
+    return Range(min(0.0, float(y.min())), max(0.0, float(y.max())))
+
+
+@pytest.mark.parametrize("op", ["HARD_SWISH", "RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH"])
+def test_every_input_of_an_activation_gives_the_same_integer(op):
+    for span in ranges(120):
+        builder = Builder()
+        x = builder.input((1, 256, 1, 1))
+        y = builder.unary(op, x, {"alpha": 0.1} if op == "LEAKY_RELU" else None)
+        graph = quantize(builder.finish([x], [y]), {x.name: span, y.name: image(op, span)})
+        assert compare(serialise(graph, description=op), EVERY_INTEGER).equal, span
+
+
+def test_a_sigmoid_whose_result_lies_between_two_integers_is_rounded_differently():
+    # Found among 3,000 random scales; a scale that is 0.1% coarser has no such value.
+    doubtful = Quantization((0.021993568167090416,), (80,))
+    unit = Quantization((1 / 256,), (-128,))
+    assert differing("LOGISTIC", doubtful, unit) == 1
+    assert not sigmoid_is_clear(doubtful)
+
+
+def test_a_relu_alone_needs_an_exact_quotient():
+    # Found among 600 random pairs of scales.
+    source, output = Quantization((0.00030659011,), (-84,)), Quantization((0.000254097016,), (-128,))
+    assert differing("RELU", source, output) == 1
+    assert not is_exact("RELU", source.scale[0], source.scale[0], output.scale[0])
+
+
+def test_a_hard_swish_of_negative_values_only_is_not_refused():
+    builder = Builder()
+    x = builder.input((1, 256, 1, 1))
+    graph = builder.finish([x], [builder.unary("HARD_SWISH", x)])
+    quantised = quantize(graph, {x.name: Range(-60.0, 0.0), graph.outputs[0]: Range(-0.375, 0.0)})
+    assert compare(serialise(quantised, description=""), EVERY_INTEGER).equal
+    source, output = (quantised.tensors[name].quantization for name in (x.name, graph.outputs[0]))
+    from firmware_sim.errors import ModelError
+
+    with pytest.raises(ModelError, match="output_multiplier_exponent"):
+        differing("HARD_SWISH", source, Quantization((source.scale[0] / 160,), output.zero_point))
