@@ -34,6 +34,7 @@ _SMALLEST_RESOLUTION = 64
     "--resolution", "resolutions", required=True, metavar="N[,N]...",
     help="The largest height and width of the input, from which the search goes down to 64 in steps of 16; or all of them.",
 )  # fmt: skip
+@click.option("--exact", is_flag=True, help="Search no smaller width and resolution than those given.")
 @click.option("--arena", help='What the arena in TFLM may take: "64KiB", "64kB", or bytes.')
 @click.option("--flash", help="What the model file may take.")
 @click.option("--macs", type=click.IntRange(1), help="Most multiply-accumulates of one inference.")
@@ -59,6 +60,7 @@ def command(
     backbone: str,
     widths: str,
     resolutions: str,
+    exact: bool,
     arena: str | None,
     flash: str | None,
     macs: int | None,
@@ -102,8 +104,8 @@ def command(
         raise UsageError("--train and --data belong together", hint="give both, or none of them")
     space = Space(
         backbone,
-        _widths(widths),
-        _resolutions(resolutions),
+        _widths(widths, exact),
+        _resolutions(resolutions, exact),
         _words(pooling) or METHODS,
         _words(placement) or catalog.PLACEMENTS,
         _numbers("--prepool", prepool, int) if prepool else PREPOOLS,
@@ -153,16 +155,18 @@ def _numbers(option: str, value: str, kind: type) -> tuple[Any, ...]:
         raise UsageError(f"{value!r} are no numbers", where=option, hint="separate them by commas: 0.2,0.35") from None
 
 
-def _widths(value: str) -> tuple[float, ...]:
+def _widths(value: str, exact: bool) -> tuple[float, ...]:
     """The numbers given, or from the only one downwards."""
     given = _numbers("--width", value, float)
-    if len(given) != 1:
+    if exact or len(given) != 1:
         return given
     steps = int(given[0] / _WIDTH_STEP + 1e-9)
     below = [round(step * _WIDTH_STEP, 2) for step in range(1, steps + 1)]
     return (*(width for width in below if width < given[0]), given[0])
 
 
-def _resolutions(value: str) -> tuple[int, ...]:
+def _resolutions(value: str, exact: bool) -> tuple[int, ...]:
     given = _numbers("--resolution", value, int)
-    return given if len(given) != 1 else tuple(range(given[0], _SMALLEST_RESOLUTION - 1, -_RESOLUTION_STEP)) or given
+    if exact or len(given) != 1:
+        return given
+    return tuple(range(given[0], _SMALLEST_RESOLUTION - 1, -_RESOLUTION_STEP)) or given

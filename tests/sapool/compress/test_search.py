@@ -84,7 +84,7 @@ def test_a_budget_that_cannot_be_met_names_the_smallest_network_and_its_layer(ev
 
 
 def test_the_arena_of_a_budget_is_what_initialisation_needs():
-    cost = price(parse("mobilenet_v1-strided-22222:width=0.05"))
+    cost = price(parse("mobilenet_v1-strided-12222:width=0.05"))
     assert needed_bytes(cost) == max(cost.arena.total_bytes, cost.arena.minimum_bytes)
     assert Budget(needed_bytes(cost)).allows(cost)
     assert Budget(needed_bytes(cost) - 1).exceeded(cost) == ("arena",)
