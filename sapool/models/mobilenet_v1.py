@@ -55,8 +55,9 @@ class MobileNetV1(Network):
 
     @classmethod
     def parts(cls, spec: ModelSpec) -> NetworkParts:
-        first = scaled(_STEM, spec.width)
-        stem = Part.of(ConvBnRelu6, spec.channels, first, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
+        first = stages.width(spec, "stem", scaled(_STEM, spec.width))
+        stem = Part.of(ConvBnRelu6, spec.channels, first.kept, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
         make = partial(DepthwiseSeparable, padding=spec.padding)
-        plan = [(scaled(base, spec.width), make) for base in _STAGES]
-        return NetworkParts(stages.prepool(spec), stem, stages.parts(spec, first, plan), None, plan[-1][0])
+        plans = [stages.Plan(scaled(base, spec.width), make, lambda inner, outer: ()) for base in _STAGES]
+        made, last = stages.parts(spec, first, plans)
+        return NetworkParts(stages.prepool(spec), stem, made, None, last.kept)

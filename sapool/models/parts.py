@@ -48,6 +48,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Width:
+    """Channels of a map: those that the multiplier gives it, and those that it has after pruning.
+
+    What a network is made of follows from the first; pruning changes sizes and nothing else.
+    """
+
+    whole: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageParts:
     """The parts of a stage: blocks in a row, and a pool before the block at `position` (at the end where that is the
     number of blocks). `replaced` has the positions of the blocks that are attention modules."""

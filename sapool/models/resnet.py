@@ -52,6 +52,11 @@ class Residual(nn.Module):
         if not shortcut or stride != 1 or channels != out_channels:
             self.downsample = nn.Sequential(conv2d(channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
 
+    @classmethod
+    def inner(cls, channels: int, out_channels: int) -> tuple[int, ...]:
+        """Channels behind each convolution but the last one, unless they were pruned."""
+        return (out_channels // cls.expansion,)
+
     def residual(self, x: torch.Tensor) -> torch.Tensor:
         """What is added to the input."""
         raise NotImplementedError
@@ -67,11 +72,15 @@ class BasicBlock(Residual):
     [B, C, H, W] -> [B, O, ceil(H / stride), ceil(W / stride)] (figure 5 of the paper, left).
     """
 
-    def __init__(self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same") -> None:
+    def __init__(
+        self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same",
+        inner: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(channels, out_channels, stride, shortcut)
-        self.conv1 = conv2d(channels, out_channels, 3, stride, padding=padding)
-        self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = conv2d(out_channels, out_channels, 3, padding=padding)
+        (first,) = inner or self.inner(channels, out_channels)
+        self.conv1 = conv2d(channels, first, 3, stride, padding=padding)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.conv2 = conv2d(first, out_channels, 3, padding=padding)
         self.bn2 = nn.BatchNorm2d(out_channels)
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
@@ -88,15 +97,22 @@ class Bottleneck(Residual):
 
     expansion: ClassVar[int] = 4
 
-    def __init__(self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same") -> None:
+    def __init__(
+        self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same",
+        inner: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(channels, out_channels, stride, shortcut)
-        inner = out_channels // self.expansion
-        self.conv1 = conv2d(channels, inner, 1)
-        self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = conv2d(inner, inner, 3, stride, padding=padding)
-        self.bn2 = nn.BatchNorm2d(inner)
-        self.conv3 = conv2d(inner, out_channels, 1)
+        first, second = inner or self.inner(channels, out_channels)
+        self.conv1 = conv2d(channels, first, 1)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.conv2 = conv2d(first, second, 3, stride, padding=padding)
+        self.bn2 = nn.BatchNorm2d(second)
+        self.conv3 = conv2d(second, out_channels, 1)
         self.bn3 = nn.BatchNorm2d(out_channels)
+
+    @classmethod
+    def inner(cls, channels: int, out_channels: int) -> tuple[int, ...]:
+        return (out_channels // cls.expansion,) * 2
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.relu(self.bn1(self.conv1(x)))
@@ -117,11 +133,12 @@ class ResNet(Network):
 
     @classmethod
     def parts(cls, spec: ModelSpec) -> NetworkParts:
-        first = rounded(_STEM * spec.width)
-        stem = Part.of(Stem, spec.channels, first, 1 if spec.prepool > 1 else 2, padding=spec.padding)
+        first = stages.width(spec, "stem", rounded(_STEM * spec.width))
+        stem = Part.of(Stem, spec.channels, first.kept, 1 if spec.prepool > 1 else 2, padding=spec.padding)
         make = partial(cls.block, padding=spec.padding)
-        plan = [(rounded(base * spec.width) * cls.block.expansion, make) for base in _STAGES]
-        return NetworkParts(stages.prepool(spec), stem, stages.parts(spec, first, plan), None, plan[-1][0])
+        channels = [rounded(base * spec.width) * cls.block.expansion for base in _STAGES]
+        made, last = stages.parts(spec, first, [stages.Plan(outer, make, cls.block.inner) for outer in channels])
+        return NetworkParts(stages.prepool(spec), stem, made, None, last.kept)
 
 
 @register("resnet18")
