@@ -64,7 +64,7 @@ def pruner(layer: nn.Module) -> LayerPruner | None:
 
 def divisor(layer: nn.Module) -> int:
     """By how many channels at a time the layer can shrink: groups stay equal."""
-    inner = getattr(layer, "attention", layer)
+    inner = layer.attention if isinstance(layer, (UlsamPooling, SubspaceAttentionPooling)) else layer
     return int(inner.groups) if isinstance(inner, (ULSAM, SubspaceAttention)) else 1
 
 

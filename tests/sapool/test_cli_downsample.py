@@ -16,8 +16,8 @@ from sapool.pricing import price
 from sapool.spec import parse
 
 SEARCH = [
-    "downsample", "--backbone", "mobilenet_v1", "--width", "0.1,0.2", "--resolution", "32", "--exact", "--strides", "12221,22121",
-    "--pooling", "max,average", "--arena", "40KiB",
+    "downsample", "--backbone", "mobilenet_v1", "--width", "0.1,0.2", "--resolution", "32", "--exact",
+    "--strides", "12221,22121", "--pooling", "max,average", "--arena", "40KiB",
 ]  # fmt: skip
 
 

@@ -9,11 +9,11 @@ pytest.importorskip("torch")
 tflm = pytest.importorskip("firmware_sim.run.tflm")
 pytest.importorskip("tflite_micro")
 
-import sapool.lowering  # noqa: F401
-from exporters import tflite
-from sapool.models import build
-from sapool.pricing import price
-from sapool.spec import parse
+import sapool.lowering  # noqa: E402, F401
+from exporters import tflite  # noqa: E402
+from sapool.models import build  # noqa: E402
+from sapool.pricing import price  # noqa: E402
+from sapool.spec import parse  # noqa: E402
 
 KIB = 1024
 DEVICES = [("tiny", 64 * KIB), ("small", 128 * KIB), ("medium", 256 * KIB)]
