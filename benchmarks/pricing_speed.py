@@ -2,8 +2,8 @@
 
     python benchmarks/pricing_speed.py
 
-Prices networks drawn at random from the space of `sapool downsample` for MobileNetV2, in one thread and from a cold start, and
-counts processor time; then the same ones again, and a whole search. Writes benchmarks/results/pricing-speed.json.
+Prices networks drawn at random from the space of `sapool downsample` for MobileNetV2, in one thread and from a cold start,
+and counts processor time; then the same ones again, and a whole search. Writes benchmarks/results/pricing-speed.json.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def _content(tensor: GraphTensor) -> memoryview:
 
 @cache
 def _zeros(count: int) -> memoryview:
-    return memoryview(np.broadcast_to(np.uint8(0), count))
+    return np.broadcast_to(np.uint8(0), count).data
 
 
 @cache
@@ -91,7 +91,7 @@ def _options(op: str, given: tuple[tuple[str, OptionValue], ...]) -> Mapping[str
         if isinstance(value, str):
             options[name] = ENUMS[name][value]
         elif field.kind.startswith("["):
-            options[name] = tuple(value or ())
+            options[name] = value if isinstance(value, tuple) else ()
         elif field.kind != "table":
             options[name] = "" if value is None else value
     return options

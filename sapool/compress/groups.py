@@ -67,7 +67,7 @@ def _plain(own: Sequence[nn.Module]) -> Iterator[None]:
     Its own reading of reshapes and products would take the channels apart, as in ULSAM, whose groups it loses.
     """
     for layer in own:
-        layer.forward = partial(F.avg_pool2d, kernel_size=getattr(layer, "stride", 1))  # type: ignore[method-assign]
+        layer.forward = partial(F.avg_pool2d, kernel_size=getattr(layer, "stride", 1))
     try:
         yield
     finally:

@@ -71,12 +71,12 @@ def _gradients(dependencies: Dependencies, measure: Any, kind: str, dataset: Dat
     images, labels = _sample(dataset)
     if kind == "taylor":
         for start in range(0, len(images), _BATCH):
-            _loss(network, images[start : start + _BATCH], labels[start : start + _BATCH]).backward()
+            _loss(network, images[start : start + _BATCH], labels[start : start + _BATCH]).backward()  # type: ignore[no-untyped-call]
         return
     measure.zero_grad()
     for index in range(min(len(images), _SINGLE)):
         network.zero_grad()
-        _loss(network, images[index : index + 1], labels[index : index + 1]).backward()
+        _loss(network, images[index : index + 1], labels[index : index + 1]).backward()  # type: ignore[no-untyped-call]
         measure.accumulate_grad(network)
 
 

@@ -24,7 +24,7 @@ from sapool.pooling.ulsam import ULSAM, UlsamPooling
 Kept = list[int]
 
 
-class LayerPruner(BasePruningFunc):
+class LayerPruner(BasePruningFunc):  # type: ignore[misc]
     """Prunes one kind of layer that keeps its channels."""
 
     def __init__(self, keep: Callable[[Any, Kept], None]) -> None:

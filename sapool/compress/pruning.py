@@ -99,7 +99,9 @@ def prune(
         raise UsageError(f"data of {len(dataset.classes)} classes, which are not those of the network")
     before = price(source.spec, profile=profile, notes=Notes.of(source))
     if isinstance(budget, Budget) and budget.allows(before):
-        raise UsageError("the network keeps the budget already", where=source.spec, hint="nothing has to be pruned")
+        raise UsageError(
+            "the network keeps the budget already", where=str(source.spec), hint="nothing has to be pruned"
+        )
     current = _copy(source)
     done: list[Step] = []
     for number in range(1, steps + 1):
@@ -120,7 +122,7 @@ def _part(budget: Budget | float, before: Price, number: int, steps: int) -> Bud
     """The budget of one step: from what the network costs to what it may cost, by equal factors."""
     share = number / steps
     if not isinstance(budget, Budget):
-        return 1 - (1 - budget) ** (1 / steps)
+        return float(1 - (1 - budget) ** (1 / steps)) if budget < 1 else budget
 
     def limit(now: int, least: int | None) -> int | None:
         return None if least is None else least if least >= now else max(least, int(now * (least / now) ** share))

@@ -9,15 +9,15 @@ priced exactly. Nothing is left out by chance: the front is that of pricing ever
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sapool.compress.budget import Budget, needed_bytes
 from sapool.compress.front import Candidate, Front
 from sapool.compress.space import Space
 from sapool.errors import BudgetExceeded, SapoolError, UsageError
-from sapool.pricing import PROFILE, Bounds, bounds, price, report
+from sapool.pricing import PROFILE, Bounds, Price, bounds, price, report
 from sapool.spec import ModelSpec
 
 Progress = Callable[[int, float], None]
@@ -139,18 +139,27 @@ def _nothing(space: Space) -> UsageError:
     return UsageError(f"none of {len(space):,} combinations makes sense", hint="try another resolution")
 
 
+class _Limit(NamedTuple):
+    """One kind of limit: how to say what is reached, what a network has at least, and what it has."""
+
+    words: str
+    least: Callable[[Bounds], int]
+    exact: Callable[[Price], int]
+
+
+_LIMITS: Final[Mapping[str, _Limit]] = {
+    "arena": _Limit("an arena of {:,} bytes", lambda least: least.arena_bytes, needed_bytes),
+    "flash": _Limit("a file of {:,} bytes", lambda least: least.model_bytes, lambda cost: cost.model_bytes),
+    "macs": _Limit("{:,} multiply-accumulates", lambda least: least.macs, lambda cost: cost.macs),
+}
+
+
 def _too_small(budget: Budget, narrowest: list[_Bounded], profile: str) -> BudgetExceeded:
     """What the smallest reachable is. Bounds grow with the width, so it is among the narrowest of each family."""
-    limit = "arena" if budget.arena_bytes is not None else "flash" if budget.flash_bytes is not None else "macs"
-    best = _smallest(narrowest, profile, limit)
-    cost = best.price
-    exceeded = budget.exceeded(cost)
-    lines = {
-        "arena": f"an arena of {best.arena_bytes:,} bytes",
-        "flash": f"a file of {cost.model_bytes:,} bytes",
-        "macs": f"{cost.macs:,} multiply-accumulates",
-    }
-    reached = " and ".join(lines[name] for name in exceeded) or lines[limit]
+    limited = "arena" if budget.arena_bytes is not None else "flash" if budget.flash_bytes is not None else "macs"
+    best = _smallest(narrowest, profile, _LIMITS[limited])
+    over = [_LIMITS[name] for name in budget.exceeded(best.price) or (limited,)]
+    reached = " and ".join(limit.words.format(limit.exact(best.price)) for limit in over)
     layers = report(best.spec, profile=profile).layers
     peak = next(layer for layer in layers if layer.peak)
     return BudgetExceeded(
@@ -160,24 +169,14 @@ def _too_small(budget: Budget, narrowest: list[_Bounded], profile: str) -> Budge
     )
 
 
-def _smallest(narrowest: list[_Bounded], profile: str, limit: str) -> Candidate:
+def _smallest(narrowest: list[_Bounded], profile: str, limit: _Limit) -> Candidate:
     """The one that takes least of what is limited, priced exactly: bounds tell when no other can be smaller."""
-    least = {
-        "arena": lambda each: each.bounds.arena_bytes,
-        "flash": lambda each: each.bounds.model_bytes,
-        "macs": lambda each: each.bounds.macs,
-    }[limit]
-    exact = {
-        "arena": lambda cost: needed_bytes(cost),
-        "flash": lambda cost: cost.model_bytes,
-        "macs": lambda cost: cost.macs,
-    }[limit]
     best: Candidate | None = None
-    for each in sorted(narrowest, key=lambda each: (least(each), str(each.spec))):
-        if best is not None and least(each) >= exact(best.price):
+    for each in sorted(narrowest, key=lambda each: (limit.least(each.bounds), str(each.spec))):
+        if best is not None and limit.least(each.bounds) >= limit.exact(best.price):
             break
         cost = price(each.spec, profile=profile)
-        if best is None or exact(cost) < exact(best.price):
+        if best is None or limit.exact(cost) < limit.exact(best.price):
             best = Candidate(each.spec, cost)
     assert best is not None
     return best

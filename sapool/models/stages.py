@@ -164,8 +164,10 @@ def _block(spec: ModelSpec, plan: Plan, block: int, channels: tuple[Width, Width
     suffixes = entry.inner if entry.adds else ()
     wholes = plan.inner(entering.whole, leaving.whole)
     inner = tuple(width(spec, f"b{block}{suffix}", whole).kept for suffix, whole in zip(suffixes, wholes, strict=False))
-    settings = {} if inner == plan.inner(entering.kept, leaving.kept) else {"inner": inner}
-    return Part.of(plan.make, entering.kept, leaving.kept, stride, shortcut, **settings)
+    arguments = (entering.kept, leaving.kept, stride, shortcut)
+    if inner == plan.inner(entering.kept, leaving.kept):
+        return Part.of(plan.make, *arguments)
+    return Part.of(plan.make, *arguments, inner=inner)
 
 
 def prepool(spec: ModelSpec) -> Part | None:
