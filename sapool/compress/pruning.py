@@ -146,7 +146,7 @@ def _step(
     assert isinstance(network, Network)
     dependencies = Dependencies(network)
     groups = dependencies.groups()
-    spec = _pinned(network)
+    spec = pinned(network)
     scores = importance.scores(dependencies, groups, kind, dataset)
     if isinstance(budget, Budget):
         chosen = choose(
@@ -165,7 +165,7 @@ def _step(
     return result, Step(chosen.spec, cost, chosen.choices, peaks, accuracy)
 
 
-def _pinned(network: Network) -> ModelSpec:
+def pinned(network: Network) -> ModelSpec:
     """The specification, with what pools would otherwise derive from their channels."""
     spec = network.spec
     embeddings = {
