@@ -63,9 +63,7 @@ def main() -> int:
     rows = []
     for share in options.shares:
         limit = int(share * cost)
-        ours = prune(
-            whole, Budget(limit), profile=options.target, steps=STEPS, dataset=dataset, config=fine
-        ).checkpoint
+        ours = prune(whole, Budget(limit), profile=options.target, steps=STEPS, dataset=dataset, config=fine).checkpoint
         narrow = widest(spec, limit, options.target)
         together = replace(first, epochs=options.epochs + STEPS * short)
         uniform = Checkpoint(fit(narrow, dataset, together).model, narrow, whole.labels, {})

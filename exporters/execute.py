@@ -27,7 +27,7 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
         observe: called with the name and the values of the inputs and of every computed tensor, [B, ...].
 
     Raises:
-        ExportError: the batch does not have the shapes of the inputs.
+        ExportError: the batch does not have the shapes of the inputs, is not float32 or not finite.
     """
     values = {name: torch.as_tensor(t.data) for name, t in graph.tensors.items() if t.data is not None}
     values.update(_inputs(graph, batch))
@@ -65,6 +65,12 @@ def _inputs(graph: Graph, batch: Batch) -> dict[str, torch.Tensor]:
                 where=name,
                 hint="arrays are [B, H, W, C], with the channels last, at the network's resolution",
             )
+        if array.dtype != np.float32:
+            raise ExportError(
+                f"inputs of type {array.dtype}, not float32", where=name, hint="scale them as in training, to float32"
+            )
+        if not np.isfinite(array).all():
+            raise ExportError("inputs that are NaN or infinite", where=name, hint="look at the data or their scaling")
     return {name: torch.as_tensor(array) for name, array in zip(graph.inputs, given, strict=True)}
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
 from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
 from firmware_sim import schema
+from firmware_sim.flatbuffer_writer import FlatbufferWriter
 
 _SCHEMA_VERSION: Final = 3
-ALIGNMENT_BYTES: Final = 16  # of constant data; TFLM uses weights in place (schema.fbs, Buffer.data force_align)
 DTYPES: Final = {"float32": "FLOAT32", "int8": "INT8", "int32": "INT32"}
 ENUMS: Final[Mapping[str, Mapping[str, int]]] = {
     "padding": schema.PADDING,
@@ -35,80 +34,44 @@ def serialise(graph: Graph, *, description: str, metadata: Mapping[str, bytes] |
     return Writer(graph).model(description, metadata or {})
 
 
-class Writer:
-    """Writes tables by the slot numbers of the schema.
+class Writer(FlatbufferWriter):
+    """Writes the tables of a graph.
 
     `exporters.layout` replaces the pieces by ones that only count; the order in which they are written is said here alone.
     """
 
-    def __init__(self, graph: Graph, builder: Any = None) -> None:
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
         self.graph = graph
-        self.builder = builder or flatbuffers.Builder(1 << 16)
         self.index = {name: i for i, name in enumerate(graph.tensors)}
         self.codes = list(dict.fromkeys(op.op for op in graph.operators))
 
-    # ---- flatbuffer pieces ------------------------------------------------------------------------------------
-
-    def table(self, fields: Mapping[str, schema.Field], values: Mapping[str, Any]) -> int:
-        """A table; offsets (strings, vectors, tables) must have been written before and are given as ints."""
-        b = self.builder
-        b.StartObject(max((f.slot for f in fields.values()), default=-1) + 1)
-        for name, value in values.items():
-            field = fields[name]
-            if field.default is None:
-                b.PrependUOffsetTRelativeSlot(field.slot, value, 0)
-            else:
-                _SCALARS[field.kind](b, field.slot, value, field.default)
-        return int(b.EndObject())
+    def constant(self, content: NDArray[Any] | bytes) -> int:
+        return self.data(_raw(content))
 
     def ints(self, values: Sequence[int]) -> int:
-        return self.numbers(values, np.int32)
-
-    def numbers(self, values: Sequence[float], dtype: type[np.generic]) -> int:
-        return int(self.builder.CreateNumpyVector(np.asarray(values, dtype)))
-
-    def offsets(self, values: Sequence[int]) -> int:
-        b = self.builder
-        b.StartVector(4, len(values), 4)
-        for value in reversed(values):
-            b.PrependUOffsetTRelative(value)
-        return int(b.EndVector())
-
-    def data(self, array: NDArray[Any] | bytes) -> int:
-        raw = (
-            array
-            if isinstance(array, bytes)
-            else np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
-        )
-        b = self.builder
-        b.StartVector(1, len(raw), ALIGNMENT_BYTES)
-        b.head = b.head - len(raw)
-        b.Bytes[b.head : b.head + len(raw)] = raw
-        return int(b.EndVector())
-
-    # ---- tables of the schema ---------------------------------------------------------------------------------
+        return self.vector("int32", values)
 
     def model(self, description: str, metadata: Mapping[str, bytes]) -> bytes:
         tables = schema.TABLES
         constants = [t.data for t in self.graph.tensors.values() if t.data is not None]
         contents: list[NDArray[Any] | bytes | None] = [None, *constants, *metadata.values()]
-        buffers = [self.table(tables["Buffer"], {} if c is None else {"data": self.data(c)}) for c in contents]
+        buffers = [self.table(tables["Buffer"], {} if c is None else {"data": self.constant(c)}) for c in contents]
         first_metadata = 1 + len(constants)
         entries = [
-            self.table(tables["Metadata"], {"name": self.builder.CreateString(name), "buffer": first_metadata + i})
+            self.table(tables["Metadata"], {"name": self.string(name), "buffer": first_metadata + i})
             for i, name in enumerate(metadata)
         ]
         values: dict[str, Any] = {
             "version": _SCHEMA_VERSION,
             "operator_codes": self.offsets([self.operator_code(op) for op in self.codes]),
             "subgraphs": self.offsets([self.subgraph()]),
-            "description": self.builder.CreateString(description),
+            "description": self.string(description),
             "buffers": self.offsets(buffers),
         }
         if entries:
             values["metadata"] = self.offsets(entries)
-        self.builder.Finish(self.table(tables["Model"], values), schema.FILE_IDENTIFIER)
-        return bytes(self.builder.Output())
+        return self.finish(self.table(tables["Model"], values))
 
     def operator_code(self, op: str) -> int:
         code = schema.OPERATORS[op]
@@ -132,7 +95,7 @@ class Writer:
                 "inputs": self.ints([self.index[name] for name in self.graph.inputs]),
                 "outputs": self.ints([self.index[name] for name in self.graph.outputs]),
                 "operators": self.offsets([self.operator(op) for op in self.graph.operators]),
-                "name": self.builder.CreateString("main"),
+                "name": self.string("main"),
             },
         )
 
@@ -141,7 +104,7 @@ class Writer:
             "shape": self.ints(tensor.shape),
             "type": schema.TENSOR_TYPES[DTYPES[tensor.dtype]].code,
             "buffer": buffer,
-            "name": self.builder.CreateString(tensor.name),
+            "name": self.string(tensor.name),
         }
         if tensor.quantization is not None:
             values["quantization"] = self.quantization(tensor.quantization)
@@ -149,8 +112,8 @@ class Writer:
 
     def quantization(self, q: Quantization) -> int:
         values: dict[str, Any] = {
-            "scale": self.numbers(q.scale, np.float32),
-            "zero_point": self.numbers(q.zero_point, np.int64),
+            "scale": self.vector("float32", q.scale),
+            "zero_point": self.vector("int64", q.zero_point),
             "quantized_dimension": q.dimension,
         }
         return self.table(schema.TABLES["QuantizationParameters"], values)
@@ -180,11 +143,7 @@ class Writer:
         return self.table(table.fields, values)
 
 
-_SCALARS: Final[Mapping[str, Callable[..., None]]] = {
-    "bool": flatbuffers.Builder.PrependBoolSlot,
-    "int8": flatbuffers.Builder.PrependInt8Slot,
-    "uint8": flatbuffers.Builder.PrependUint8Slot,
-    "int32": flatbuffers.Builder.PrependInt32Slot,
-    "uint32": flatbuffers.Builder.PrependUint32Slot,
-    "float32": flatbuffers.Builder.PrependFloat32Slot,
-}
+def _raw(content: NDArray[Any] | bytes) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return np.ascontiguousarray(content).astype(content.dtype.newbyteorder("<")).tobytes()

@@ -33,49 +33,68 @@ def fold_affine(graph: Graph) -> Graph:
 
     This is what batch normalisation becomes. It needs a convolution without activation whose output nobody else reads.
     """
-    position = 0
-    while position < len(graph.operators):
-        merged = _merge_affine(graph, position)
-        if merged is None:
-            position += 1
-        else:
-            graph = merged
-    return graph
-
-
-def _merge_affine(graph: Graph, position: int) -> Graph | None:
-    op = graph.operators[position]
-    before = _sole_producer(graph, op.inputs[0])
-    if before is None or not _is_affine(graph, op) or before.op not in _CONVOLUTIONS:
-        return None
-    if before.options["fused_activation_function"] != "NONE":
-        return None
-    scale = _constant(graph, op.inputs[1]).reshape(-1).astype(np.float64)
-    shift = _constant(graph, op.inputs[2]).astype(np.float64)
-    weight = _constant(graph, before.inputs[1])
-    bias = _constant(graph, before.inputs[2])
-    # CONV_2D kernels are [O, h, w, I], depthwise ones [1, h, w, O].
-    along = scale.reshape(-1, 1, 1, 1) if before.op == "CONV_2D" else scale.reshape(1, 1, 1, -1)
-    tensors = (
-        Tensor(str(before.inputs[1]), weight.shape, data=np.asarray(weight * along, np.float32)),
-        Tensor(str(before.inputs[2]), bias.shape, data=np.asarray(bias * scale + shift, np.float32)),
-    )
-    joined = _joined(before, op, str(op.options["fused_activation_function"]))
-    operators = [joined if o is before else o for o in graph.operators if o is not op]
-    return graph.rebuilt(operators, tensors)
+    line = _Line(graph)
+    for op in graph.operators:
+        before = line.only_read_here(op.inputs[0])
+        if before is None or not (_is_affine(graph, op) and before.op in _CONVOLUTIONS and _has_no_activation(before)):
+            line.append(op)
+            continue
+        weight, bias = (str(name) for name in before.inputs[1:])
+        scale = _constant(graph, op.inputs[1]).reshape(-1).astype(np.float64)
+        shift = _constant(graph, op.inputs[2]).astype(np.float64)
+        # CONV_2D kernels are [O, h, w, I], depthwise ones [1, h, w, O].
+        along = scale.reshape(-1, 1, 1, 1) if before.op == "CONV_2D" else scale.reshape(1, 1, 1, -1)
+        for name, values in ((weight, line.value(weight) * along), (bias, line.value(bias) * scale + shift)):
+            line.changed[name] = Tensor(name, values.shape, data=np.asarray(values, np.float32))
+        line.join(before, op, str(op.options["fused_activation_function"]))
+    return line.graph()
 
 
 def fuse_activations(graph: Graph) -> Graph:
     """Make RELU and RELU6 part of the operator in front of them, where that operator can carry one."""
-    for op in [o for o in graph.operators if o.op in _ACTIVATIONS]:
-        before = _sole_producer(graph, op.inputs[0])
-        if before is None or before.op not in _CARRIES_ACTIVATION:
-            continue
-        if before.options["fused_activation_function"] != "NONE":
-            continue
-        joined = _joined(before, op, op.op)
-        graph = graph.rebuilt([joined if o is before else o for o in graph.operators if o is not op])
-    return graph
+    line = _Line(graph)
+    for op in graph.operators:
+        before = line.only_read_here(op.inputs[0]) if op.op in _ACTIVATIONS else None
+        if before is not None and before.op in _CARRIES_ACTIVATION and _has_no_activation(before):
+            line.join(before, op, op.op)
+        else:
+            line.append(op)
+    return line.graph()
+
+
+class _Line:
+    """The operators of a graph while some of them are joined to the one in front."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._readers = graph.consumers()
+        self._operators: list[Operator] = []
+        self._place: dict[str, int] = {}
+        self.changed: dict[str, Tensor] = {}
+
+    def only_read_here(self, name: str | None) -> Operator | None:
+        """The operator that writes `name`, if exactly one operator reads it and it is no output of the graph."""
+        if name is None or name in self._graph.outputs or len(self._readers.get(name, ())) != 1:
+            return None
+        place = self._place.get(name)
+        return None if place is None else self._operators[place]
+
+    def value(self, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """A constant as it is after the joins so far."""
+        return _constant(self._graph, name) if name not in self.changed else np.asarray(self.changed[name].data)
+
+    def append(self, op: Operator) -> None:
+        self._operators.append(op)
+        self._place.update(dict.fromkeys(op.outputs, len(self._operators) - 1))
+
+    def join(self, before: Operator, op: Operator, activation: str) -> None:
+        """`before` ends in `activation` and writes what `op` wrote."""
+        place = self._place.pop(before.outputs[0])
+        self._operators[place] = replace(before.with_options(fused_activation_function=activation), outputs=op.outputs)
+        self._place[op.outputs[0]] = place
+
+    def graph(self) -> Graph:
+        return self._graph.rebuilt(self._operators, self.changed.values())
 
 
 def merges(graph: Graph, position: int, before: Operator) -> bool:
@@ -110,12 +129,8 @@ def rescaling(source: str | None, output: Tensor, where: str) -> tuple[Operator,
     return Operator("DEPTHWISE_CONV_2D", inputs, (output.name,), options, where), (weight, bias)
 
 
-def _sole_producer(graph: Graph, name: str | None) -> Operator | None:
-    """The operator that writes `name`, if exactly one operator reads it and it is no output of the graph."""
-    if name is None or name in graph.outputs or len(graph.consumers().get(name, ())) != 1:
-        return None
-    index = graph.producers().get(name)
-    return None if index is None else graph.operators[index]
+def _has_no_activation(op: Operator) -> bool:
+    return op.options["fused_activation_function"] == "NONE"
 
 
 def _is_affine(graph: Graph, op: Operator) -> bool:
@@ -125,11 +140,6 @@ def _is_affine(graph: Graph, op: Operator) -> bool:
     shape = _constant(graph, op.inputs[1]).shape
     unit_stride = op.options["stride_h"] == op.options["stride_w"] == 1
     return unit_stride and shape[:3] == (1, 1, 1) and (op.op == "DEPTHWISE_CONV_2D" or shape[3] == 1)
-
-
-def _joined(before: Operator, op: Operator, activation: str) -> Operator:
-    """`before`, ending in `activation` and writing what `op` wrote."""
-    return replace(before.with_options(fused_activation_function=activation), outputs=op.outputs)
 
 
 def _constant(graph: Graph, name: str | None) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

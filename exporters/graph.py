@@ -95,6 +95,16 @@ class Graph:
         kept = {name: tensor for name, tensor in table.items() if name in used}
         return Graph(kept, operators, self.inputs, self.outputs)
 
+    def owners(self) -> dict[str, str]:
+        """For each tensor that an operator writes, or reads as a constant, the module that the operator belongs to."""
+        places: dict[str, str] = {}
+        for op in self.operators:
+            places.update(dict.fromkeys(op.outputs, op.where))
+            for name in op.inputs:
+                if name is not None and self.tensors[name].data is not None:
+                    places.setdefault(name, op.where)
+        return places
+
     def check(self) -> Graph:
         """Return the graph if it is sound.
 

@@ -11,15 +11,15 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
-from exporters.flatbuffer import ALIGNMENT_BYTES, Writer
+from exporters.flatbuffer import Writer
 from exporters.graph import Graph, Operator, Tensor
 from firmware_sim import schema
 
 _OFFSET_BYTES: Final = 4
-_BYTES: Final = {"bool": 1, "int8": 1, "uint8": 1, "int32": 4, "uint32": 4, "float32": 4}
+_ALIGNMENT_BYTES: Final = 16  # of constants, as in firmware_sim.flatbuffer_writer
+_BYTES: Final = {"bool": 1, "int8": 1, "uint8": 1, "int32": 4, "uint32": 4, "float32": 4, "int64": 8}
 
 _MOST_KNOWN: Final = 100_000
 
@@ -58,18 +58,15 @@ class _Position:
         self.used_bytes += count * size + _OFFSET_BYTES
         return self.used_bytes
 
-    def CreateString(self, text: str) -> int:
-        length = len(text) if text.isascii() else len(text.encode("utf-8"))
+    def string(self, length: int) -> int:
         self.align(_OFFSET_BYTES, length + 1)
         self.used_bytes += length + 1 + _OFFSET_BYTES
         return self.used_bytes
 
-    def Finish(self, root: int, identifier: bytes) -> None:
-        self.align(self.largest_alignment, _OFFSET_BYTES + len(identifier))
-        self.used_bytes += len(identifier) + _OFFSET_BYTES
-
-    def Output(self) -> bytes:
-        return b""
+    def finish(self) -> None:
+        following = _OFFSET_BYTES + len(schema.FILE_IDENTIFIER)
+        self.align(self.largest_alignment, following)
+        self.used_bytes += following
 
 
 class _Layout(Writer):
@@ -78,7 +75,8 @@ class _Layout(Writer):
     builder: _Position
 
     def __init__(self, graph: Graph) -> None:
-        super().__init__(graph, _Position())
+        super().__init__(graph)
+        self.builder = _Position()
         self.met: list[tuple[int, ...]] = []
 
     def table(self, fields: Mapping[str, schema.Field], values: Mapping[str, Any]) -> int:
@@ -103,19 +101,23 @@ class _Layout(Writer):
             position.used_bytes += 2 * (slots + 2)
         return end
 
-    def ints(self, values: Sequence[int]) -> int:
-        return self.builder.vector(len(values), 4, 4)
+    def string(self, value: str | bytes) -> int:
+        return self.builder.string(len(value.encode() if isinstance(value, str) else value))
 
-    def numbers(self, values: Sequence[float], dtype: type[np.generic]) -> int:
-        size = np.dtype(dtype).itemsize
+    def vector(self, kind: str, values: Sequence[int | float | bool]) -> int:
+        size = _BYTES[kind]
         return self.builder.vector(len(values), size, size)
 
     def offsets(self, values: Sequence[int]) -> int:
         return self.builder.vector(len(values), _OFFSET_BYTES, _OFFSET_BYTES)
 
-    def data(self, array: NDArray[Any] | bytes) -> int:
-        count = len(array) if isinstance(array, bytes) else math.prod(array.shape) * array.itemsize
-        return self.builder.vector(count, 1, ALIGNMENT_BYTES)
+    def constant(self, content: NDArray[Any] | bytes) -> int:
+        count = len(content) if isinstance(content, bytes) else math.prod(content.shape) * content.itemsize
+        return self.builder.vector(count, 1, _ALIGNMENT_BYTES)
+
+    def finish(self, root: int) -> bytes:
+        self.builder.finish()
+        return b""
 
     def tensor(self, tensor: Tensor, buffer: int) -> int:
         q = tensor.quantization
@@ -131,7 +133,7 @@ class _Layout(Writer):
         """Move on as `write` does, from memory where a piece of the same `key` was written at a like position before."""
         position = self.builder
         start = position.used_bytes
-        place = (key, start % ALIGNMENT_BYTES)
+        place = (key, start % _ALIGNMENT_BYTES)
         step = _KNOWN.get(place)
         if step is not None and position.vtables.issuperset(step.vtables):
             position.largest_alignment = max(position.largest_alignment, step.alignment)

@@ -47,12 +47,9 @@ def export(module: nn.Module, example: NDArray[np.float32], *, dynamic_batch: bo
         UsageError: the extra `export` is not installed.
         ExportError: torch cannot export the module, or onnxruntime computes something else (above 1e-4).
     """
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401  (asked for early: a missing package should not cost an export)
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"ONNX export needs {error.name}", hint="pip install 'sapool[export]'") from error
+    need()
+    import onnx
+
     training = module.training
     module.eval()
     try:
@@ -71,6 +68,30 @@ def export(module: nn.Module, example: NDArray[np.float32], *, dynamic_batch: bo
         )
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=OPSET)
     return OnnxModel(content, int(opset), len(model.graph.node), off)
+
+
+def need() -> None:
+    """Ask for the packages early: a missing one should not cost an export.
+
+    Raises:
+        UsageError: one is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"ONNX export needs {error.name}", hint="pip install 'sapool[export]'") from error
+
+
+def session(content: bytes) -> Any:
+    """The file in onnxruntime, one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _torch_outputs(module: nn.Module, example: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -126,13 +147,8 @@ def _simplified(model: Any) -> Any:
 def _difference(
     content: bytes, example: NDArray[np.float32], expected: NDArray[np.float32], *, one_by_one: bool
 ) -> float:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    runtime = session(content)
+    name = runtime.get_inputs()[0].name
     batches = np.split(example, len(example)) if one_by_one else [example]
-    actual = np.concatenate([session.run(None, {name: batch})[0] for batch in batches])
+    actual = np.concatenate([runtime.run(None, {name: batch})[0] for batch in batches])
     return float(np.abs(actual - expected).max())

@@ -6,7 +6,7 @@ prices is so the very graph that is written later, and the parts that candidates
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from exporters import fold
+from exporters.forms import Forms
 from exporters.graph import Graph, Operator, Quantization, Shape, Tensor
 from exporters.lower import Builder, Value, find, lower_module, register
 from exporters.operators import KINDS
@@ -37,11 +38,13 @@ class Outline:
         graph: its int8 graph; constants have the right shape and type, and no meaningful values unless they are int32.
         parameters: how many numbers it learns.
         dictated: quantisation of its output where that does not follow from the output's range.
+        forms: names of the forms of each choice that it leaves (see `exporters.forms`), by the choice's name in the part.
     """
 
     graph: Graph
     parameters: int
     dictated: Quantization | None
+    forms: Mapping[str, tuple[str, ...]]
 
     @property
     def output(self) -> Tensor:
@@ -49,13 +52,17 @@ class Outline:
         return self.graph.tensors[self.graph.outputs[0]]
 
 
-def outline(module: nn.Module, shape: Shape, quantization: Quantization | None, *, inside: bool = True) -> Outline:
+def outline(
+    module: nn.Module, shape: Shape, quantization: Quantization | None, *, wanted: Mapping[str, str] | None = None,
+    inside: bool = True,
+) -> Outline:  # fmt: skip
     """Export one part of a network, as far as its graph.
 
     Args:
         module: takes one map, returns one.
         shape: of its input, [1, H, W, C] as in the graph.
         quantization: of its input where that is dictated (see `exporters.tflite.PIXELS`), None where it is free.
+        wanted: the forms that its choices take, by their names in the part; the first ones by default.
         inside: the part stands inside a network, and its tensors are called after its place there; otherwise the names
             are as they are.
 
@@ -65,12 +72,13 @@ def outline(module: nn.Module, shape: Shape, quantization: Quantization | None, 
     _, height, width, channels = shape
     held = (_Held if find(type(module)) else _Traced)(module).eval() if inside else module.eval()
     with torch.no_grad():
-        graph = separate(trace(held, (1, channels, height, width)), quantization)
+        forms = Forms(wanted or {})
+        graph = separate(trace(held, (1, channels, height, width), forms), quantization)
     ranges = {tensor.name: _ANY for tensor in graph.activations()}
     graph = quantize(graph, ranges, input_quantization=quantization)
     tensors = {name: _forgotten(tensor) for name, tensor in graph.tensors.items()}
     parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    return Outline(replace(graph, tensors=tensors), parameters, _dictated(graph, quantization))
+    return Outline(replace(graph, tensors=tensors), parameters, _dictated(graph, quantization), forms.met)
 
 
 def can_fold(before: Outline, after: Outline) -> bool:
@@ -94,7 +102,7 @@ def join(parts: Sequence[tuple[str, Outline]], name: str = "x") -> Graph:
     current = name
     for place, part in parts:
         graph = part.graph
-        names = {old: _named(old, place) for old in graph.tensors}
+        names = {old: named(old, place) for old in graph.tensors}
         names[graph.inputs[0]] = current
         for old, tensor in graph.tensors.items():
             if old != graph.inputs[0]:
@@ -103,7 +111,7 @@ def join(parts: Sequence[tuple[str, Outline]], name: str = "x") -> Graph:
         for op in graph.operators:
             inputs = tuple([None if old is None else names[old] for old in op.inputs])
             outputs = tuple([names[old] for old in op.outputs])
-            operators.append(Operator(op.op, inputs, outputs, op.options, _named(op.where, place)))
+            operators.append(Operator(op.op, inputs, outputs, op.options, named(op.where, place)))
         current = names[graph.outputs[0]]
     return Graph(tensors, tuple(operators), (name,), (current,))
 
@@ -139,7 +147,8 @@ def _held(module: _Held, builder: Builder, x: Value) -> Value:
         return lower_module(getattr(module, _PLACE), builder, x)
 
 
-def _named(name: str, place: str) -> str:
+def named(name: str, place: str) -> str:
+    """What a name of a part is called where the part stands at `place`."""
     return place + name[len(_PLACE) :] if place else name
 
 

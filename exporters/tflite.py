@@ -13,9 +13,10 @@ from torch import nn
 from exporters.errors import ExportError
 from exporters.execute import Batch, arrays, run
 from exporters.flatbuffer import serialise
+from exporters.forms import METADATA, Choice, choose, describe
 from exporters.graph import Graph, Quantization
-from exporters.quantize import observe, quantize, separate
-from exporters.trace import Shapes, trace
+from exporters.quantize import Motion, observe, quantize, separate
+from exporters.trace import Shapes, lowering
 
 PIXELS = Quantization((1 / 128,), (0,))
 """Input quantisation of a network fed with pixel / 128 - 1: the int8 input is the pixel minus 128."""
@@ -28,13 +29,16 @@ class TfliteModel:
     """An exported model: the file's bytes, the graphs behind it, and how far they are from the module.
 
     `lowering_error` is rms(lowered float graph - module) / std(module) on the first calibration batch; it is what the
-    lowering approximates (nothing for plain networks), before any quantisation.
+    lowering approximates (nothing for plain networks), before any quantisation. `choices` are the forms that were taken
+    for layers with several; `warnings` is what may be wrong with the network or the data, a line each.
     """
 
     content: bytes
     float_graph: Graph
     graph: Graph
     lowering_error: float
+    choices: tuple[Choice, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def export(
@@ -43,6 +47,7 @@ def export(
     calibration: Iterable[Batch],
     *,
     input_quantization: Quantization | None = PIXELS,
+    profile: str = "host64",
     description: str = "",
     metadata: Mapping[str, bytes] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -55,6 +60,7 @@ def export(
         calibration: batches [B, H, W, C], float32, as the network takes them (NHWC, already scaled), or tuples of such
             arrays for several inputs; a few hundred typical inputs in all.
         input_quantization: scale and zero point of the inputs; None derives them from the calibration data.
+        profile: build of TFLM in whose arena the network is to be small, where a layer has several integer forms.
         description: text for the file's description.
         metadata: further metadata entries of the file.
         progress: called with the number of calibration examples seen so far.
@@ -63,16 +69,41 @@ def export(
         ExportError: what cannot be lowered or quantised, with the module's path and what to use instead; also when the
             lowered graph does not compute what the module computes.
     """
-    float_graph = separate(trace(module, input_shape), input_quantization)
+    lower = lowering(module, input_shape)
+    float_graph, choices = choose(lambda forms: separate(lower(forms), input_quantization), profile)
+    _check_weights(float_graph)
     batches = iter(calibration)
     first = next(batches, None)
     if first is None:
         raise ExportError("no calibration data", hint="give a few hundred typical inputs")
     error = _lowering_error(module, float_graph, first)
-    ranges = observe(float_graph, _chain(first, batches), progress)
+    motion = Motion()
+    ranges = observe(float_graph, _chain(first, batches), progress, motion)
     graph = quantize(float_graph, ranges, input_quantization=input_quantization)
-    content = serialise(graph, description=description, metadata=metadata)
-    return TfliteModel(content, float_graph, graph, error)
+    notes = {**(metadata or {}), **({METADATA: describe(choices)} if choices else {})}
+    content = serialise(graph, description=description, metadata=notes)
+    return TfliteModel(content, float_graph, graph, error, choices, _warnings(float_graph, motion))
+
+
+def _check_weights(graph: Graph) -> None:
+    """Refuse weights that are no numbers, before they show as a difference somewhere else."""
+    places = graph.owners()
+    for name, tensor in graph.tensors.items():
+        if tensor.data is not None and not np.isfinite(tensor.data).all():
+            raise ExportError(
+                "a weight is NaN or infinite",
+                where=places.get(name) or "the network",
+                hint="train again, or load another checkpoint",
+            )
+
+
+def _warnings(graph: Graph, motion: Motion) -> tuple[str, ...]:
+    """Channels that have one value whatever the input is: dead ones, or calibration data that are too much alike."""
+    places = graph.owners()
+    return tuple(
+        f"{places.get(name) or 'the input'}: {still} of {total} channels never moved on the calibration data ({name})"
+        for name, (still, total) in motion.still().items()
+    )
 
 
 def _chain(first: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:

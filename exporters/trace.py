@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from exporters import fold
 from exporters.errors import ExportError
+from exporters.forms import Forms
 from exporters.graph import Graph, Shape
 from exporters.lower import Builder, Value, find, lower_function, lower_module
 
@@ -26,20 +28,58 @@ class _Tracer(torch.fx.Tracer):
         return find(type(m)) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace(module: nn.Module, input_shape: Shapes) -> Graph:
+def trace(module: nn.Module, input_shape: Shapes, forms: Forms | None = None) -> Graph:
     """The float graph of `module` for inputs of `input_shape` [1, C, H, W]; normalisation and activations are folded.
 
     The module is read in evaluation mode; its training flag is left as it was.
 
+    Args:
+        module: the network.
+        input_shape: [1, C, H, W], or one such shape for each input.
+        forms: which form layers with several forms take; by default the first one. It learns which choices there are.
+
     Raises:
         ExportError: the forward cannot be traced, or contains what has no integer counterpart (named, with its module).
     """
+    return lowering(module, input_shape)(forms)
+
+
+def lowering(module: nn.Module, input_shape: Shapes) -> Callable[[Forms | None], Graph]:
+    """What `trace` does, for several forms of the layers: the module is traced once.
+
+    Raises:
+        ExportError: the forward cannot be traced.
+    """
+    shapes = several(input_shape)
+    with _evaluating(module):
+        nodes = None if find(type(module)) is not None else _nodes(module)
+
+    def lower(forms: Forms | None) -> Graph:
+        with _evaluating(module):
+            return fold.fold(_lower(module, nodes, shapes, forms))
+
+    return lower
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
     training = module.training
     module.eval()
     try:
-        return fold.fold(_lower(module, several(input_shape)))
+        yield
     finally:
         module.train(training)
+
+
+def _nodes(module: nn.Module) -> tuple[torch.fx.Node, ...]:
+    try:
+        return tuple(_Tracer().trace(module).nodes)
+    except Exception as error:  # whatever the traced forward raises
+        raise ExportError(
+            f"the forward cannot be traced: {error}",
+            where=type(module).__name__,
+            hint="control flow must not depend on tensors or their shapes, which are unknown while tracing",
+        ) from error
 
 
 def several(input_shape: Shapes) -> tuple[Shape, ...]:
@@ -48,19 +88,13 @@ def several(input_shape: Shapes) -> tuple[Shape, ...]:
     return (tuple(shapes),) if all(isinstance(extent, int) for extent in shapes) else tuple(map(tuple, shapes))
 
 
-def _lower(module: nn.Module, shapes: Sequence[Shape]) -> Graph:
-    builder = Builder()
-    if find(type(module)) is not None:
+def _lower(
+    module: nn.Module, nodes: Sequence[torch.fx.Node] | None, shapes: Sequence[Shape], forms: Forms | None
+) -> Graph:
+    builder = Builder(forms)
+    if nodes is None:
         inputs = [builder.input(shape, f"input_{i}" if i else "input") for i, shape in enumerate(shapes)]
         return builder.finish(inputs, _outputs(builder, lower_module(module, builder, *inputs)))
-    try:
-        nodes = _Tracer().trace(module).nodes
-    except Exception as error:  # whatever the traced forward raises
-        raise ExportError(
-            f"the forward cannot be traced: {error}",
-            where=type(module).__name__,
-            hint="control flow must not depend on tensors or their shapes, which are unknown while tracing",
-        ) from error
     values: dict[torch.fx.Node, Any] = {}
     inputs = []
     outputs: list[Value] = []
@@ -75,8 +109,9 @@ def _lower(module: nn.Module, shapes: Sequence[Shape]) -> Graph:
                 outputs = _outputs(builder, args[0])
             else:
                 values[node] = _call(module, builder, node, args, kwargs)
-                if _is_in_place(module, node):
-                    values[node.args[0]] = values[node]
+                overwritten = _overwritten(module, node)
+                if overwritten is not None:
+                    values[overwritten] = values[node]
     if len(inputs) < len(shapes):
         raise builder.refuse(f"{len(shapes)} input shapes for a network with {len(inputs)} inputs")
     return builder.finish(inputs, outputs)
@@ -106,14 +141,15 @@ def _call(module: nn.Module, builder: Builder, node: torch.fx.Node, args: Any, k
         raise builder.refuse(f"{getattr(target, '__name__', target)}() fails: {error}") from error
 
 
-def _is_in_place(module: nn.Module, node: torch.fx.Node) -> bool:
-    """Whether a call overwrites its first argument, which later readers of that argument then see."""
-    if not node.args or not isinstance(node.args[0], torch.fx.Node):
-        return False
+def _overwritten(module: nn.Module, node: torch.fx.Node) -> torch.fx.Node | None:
+    """The argument that a call overwrites, if it does: later readers of it see the result."""
+    first = node.args[0] if node.args else None
     if node.op == "call_module":
-        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+        in_place = bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    else:
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        in_place = bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+    return first if in_place and isinstance(first, torch.fx.Node) else None
 
 
 def _leaves(args: Any) -> list[Any]:

@@ -17,7 +17,7 @@ from firmware_sim.records import Record
 if TYPE_CHECKING:
     from firmware_sim.model import Model
     from firmware_sim.profiles import Profile
-    from firmware_sim.targets import Target
+    from firmware_sim.targets import Reserve, Target
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -162,23 +162,29 @@ class FlashUse(Record):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegionFit(Record):
-    """One memory region of a target. `used_bytes` is what this model puts there."""
+    """One memory region of a target. `used_bytes` is what this model puts there, `reserved_bytes` what is kept free."""
 
     name: str
     kind: str
     size_bytes: int
     used_bytes: int
     fits: bool
+    reserved_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TargetFit(Record):
-    """Whether the model fits a target. `margin_bytes` is what its arena region has left, negative if it is too small."""
+    """Whether the model fits a target, beside the reserves of RAM and flash that were assumed for the application.
+
+    `margin_bytes` is what the arena's block has left, negative if it is too small.
+    """
 
     id: str
     fits: bool
     regions: tuple[RegionFit, ...]
     margin_bytes: int
+    ram_reserve_bytes: int = 0
+    flash_reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -195,7 +201,11 @@ class MemoryReport(Record):
 
 
 def memreport(
-    model: Model, *, profile: str | Profile | None = None, target: str | Target | None = None
+    model: Model,
+    *,
+    profile: str | Profile | None = None,
+    target: str | Target | None = None,
+    reserve: Reserve | None = None,
 ) -> MemoryReport:
     """Account for the memory of a model in TensorFlow Lite Micro.
 
@@ -203,6 +213,7 @@ def memreport(
         model: the model, from `firmware_sim.model.read`.
         profile: which build of TFLM; by default that of the target, or "host64" without a target.
         target: a board (or its id) that the model is to fit.
+        reserve: RAM and flash that the application needs beside the model; by default `targets.DEFAULT_RESERVE`.
 
     Raises:
         ModelError: TFLM is known to refuse the model; every reason is listed (see `firmware_sim.preflight`).
@@ -224,6 +235,7 @@ def memreport(
         refused = [refusal for refusal in found if refusal.certain]
         if refused:
             raise preflight.error(refused)
-        return account(model, profile, target, doubts=tuple(f"TFLM may refuse this: {each}" for each in found))
+        doubts = tuple(f"TFLM may refuse this: {each}" for each in found)
+        return account(model, profile, target, reserve, doubts=doubts)
     except ModelError as error:
         raise ModelError(error.message, where=error.where or model.path, hint=error.hint) from error

@@ -118,6 +118,10 @@ class Table:
         """The field is present."""
         return self._find(field) is not None
 
+    def slots(self) -> tuple[int, ...]:
+        """The slots that are present, known or not."""
+        return tuple(slot for slot, offset in enumerate(self._slots) if offset)
+
     def scalar(self, field: Field) -> Scalar:
         """Value of a scalar field, or its default."""
         position = self._find(field)

@@ -53,7 +53,7 @@ class _Shared(NamedTuple):
 
 def read_model(source: str | Path | bytes, name: str | None) -> Model:
     """See `firmware_sim.model.read`."""
-    data = source if isinstance(source, bytes) else _load(Path(source))
+    data = source if isinstance(source, bytes) else load(Path(source))
     label = name or ("<bytes>" if isinstance(source, bytes) else str(source))
     try:
         return _model(data, label)
@@ -63,7 +63,13 @@ def read_model(source: str | Path | bytes, name: str | None) -> Model:
         raise
 
 
-def _load(path: Path) -> bytes:
+def load(path: Path) -> bytes:
+    """Contents of a file that can be a model.
+
+    Raises:
+        FileError: there is no such file, or it cannot be read.
+        ModelError: it is too large for one.
+    """
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise ModelError("larger than 2 GiB, the limit of a flatbuffer", where=path)

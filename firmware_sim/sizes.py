@@ -37,6 +37,13 @@ def parse(value: object) -> int:
     return int(size)
 
 
+def share_bytes(size_bytes: int, share: float) -> int:
+    """The whole bytes in a share of a size, reckoned in decimals: 0.29 of 100 bytes are 29, and not 28.999."""
+    from decimal import Decimal
+
+    return int(Decimal(size_bytes) * Decimal(str(share)))
+
+
 def describe(size_bytes: int) -> str:
     """Bytes, and KiB where that says more: "98,304 bytes (96.0 KiB)"."""
     if abs(size_bytes) < 1024:

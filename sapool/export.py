@@ -7,26 +7,35 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+import exporters.firmware
 import exporters.onnx
+import exporters.onnx_int8
 import exporters.tflite
+import sapool
+import sapool.lowering
+from exporters.firmware import ArenaBudget, Interface
 from exporters.onnx import OnnxModel
+from exporters.onnx_int8 import Agreement
 from exporters.tflite import TfliteModel
 from sapool.checkpoint import Checkpoint
 from sapool.data import preprocessing
 from sapool.errors import UsageError
 from sapool.metadata import Notes
 
+Files = dict[str, bytes]
 _BATCH = 64
 
 
 def to_tflite(
-    checkpoint: Checkpoint, images: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
-) -> TfliteModel:
+    checkpoint: Checkpoint, images: NDArray[np.uint8], *, profile: str = "host64",
+    progress: Callable[[int], None] | None = None,
+) -> TfliteModel:  # fmt: skip
     """Int8 TFLite of a checkpoint.
 
     Args:
         checkpoint: a trained network.
         images: calibration images [N, H, W, C], pixels, at the network's resolution.
+        profile: build of TFLM in whose arena the network is to be small; see `exporters.forms`.
         progress: called with the number of images seen so far.
 
     Raises:
@@ -39,16 +48,51 @@ def to_tflite(
         checkpoint.model,
         shape,
         _batches(images),
+        profile=profile,
         description=notes.description,
         metadata=notes.metadata,
         progress=progress,
     )
 
 
-def to_onnx(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> OnnxModel:
+def to_firmware(checkpoint: Checkpoint, model: TfliteModel, *, profile: str | None = None) -> tuple[Files, ArenaBudget]:
+    """The sources of a firmware that runs an exported checkpoint, by file name, and its arena.
+
+    Args:
+        checkpoint: the network, for its labels.
+        model: what `to_tflite` made of it.
+        profile: build of TFLM that the arena is for; None takes the largest arena of all builds for Cortex-M.
+
+    Raises:
+        ExportError: it is not known what arena the model needs.
+    """
+    arena = exporters.firmware.budget(model.content, None if profile is None else [profile])
+    interface = Interface(
+        title=f"sapool {sapool.__version__}: {checkpoint.spec}",
+        labels=checkpoint.labels,
+        input_meaning=f"The input: {preprocessing.DESCRIPTION}.",
+    )
+    return exporters.firmware.sources(model.content, model.graph, arena, interface), arena
+
+
+def to_onnx(checkpoint: Checkpoint, images: NDArray[np.uint8], *, dynamic_batch: bool = True) -> OnnxModel:
     """ONNX of a checkpoint, compared with torch on `images` [N, H, W, C]; see `exporters.onnx.export`."""
     _input_shape(checkpoint, images)
-    return exporters.onnx.export(checkpoint.model, preprocessing.to_input(images))
+    return exporters.onnx.export(checkpoint.model, preprocessing.to_input(images), dynamic_batch=dynamic_batch)
+
+
+def to_onnx_int8(
+    model: TfliteModel, images: NDArray[np.uint8], *, dynamic_batch: bool = True
+) -> tuple[bytes, Agreement]:
+    """The int8 graph of `to_tflite` as ONNX, and its distance from the .tflite on `images` [N, H, W, C].
+
+    Raises:
+        UsageError: a runtime is not installed.
+        ExportError: the two are further apart than `exporters.onnx_int8.TOLERANCE`.
+    """
+    content = exporters.onnx_int8.build(model.graph, dynamic_batch=dynamic_batch)
+    inputs = preprocessing.to_device(images)
+    return content, exporters.onnx_int8.agreement(content, model.content, model.graph, inputs)
 
 
 def _input_shape(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> tuple[int, int, int, int]:

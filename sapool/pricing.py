@@ -18,9 +18,10 @@ from torch import nn
 
 import sapool.lowering  # noqa: F401
 from exporters.errors import ExportError
+from exporters.forms import METADATA, Forms, choose, describe
 from exporters.graph import Graph, Quantization, Shape, Tensor
 from exporters.layout import file_bytes
-from exporters.outline import Outline, can_fold, join, outline
+from exporters.outline import Outline, can_fold, join, named, outline
 from exporters.preview import preview
 from exporters.tflite import PIXELS
 from firmware_sim import MemoryReport, costs, profiles
@@ -70,7 +71,7 @@ def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None
         UsageError: the pooling method refuses its settings, or there is no such profile.
         ExportError: the network has no integer form.
     """
-    model, parameters = _model(spec, notes or Notes())
+    model, parameters = _model(spec, notes or Notes(), profile)
     subgraph = model.subgraphs[0]
     macs = sum(costs.macs(operator, subgraph.tensors) for operator in subgraph.operators)
     return Price(parameters, macs, arena(model, profiles.get(profile)), model.size_bytes)
@@ -93,7 +94,7 @@ def bounds(spec: ModelSpec, *, profile: str = PROFILE) -> Bounds:
     Parts follow each other, so what is alive in one of them is alive in the network, and no plan of the head is smaller
     than the largest part. The tail is the sum of those of the parts, less what they share and what alignment may take.
     """
-    known = [_costs(part, profile) for _, part in _outlines(spec)]
+    known = [_least(part, profile) for part in _every_form(spec)]
     fixed_bytes = _fixed_tail_bytes(profile)
     tail_bytes = sum(max(0, part.tail_bytes - fixed_bytes - _SHARED_TAIL_BYTES) for part in known)
     return Bounds(
@@ -106,37 +107,76 @@ def bounds(spec: ModelSpec, *, profile: str = PROFILE) -> Bounds:
 
 def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> MemoryReport:
     """The whole account of the network of `spec`, layer by layer; arguments and errors are those of `price`."""
-    return account(_model(spec, notes or Notes())[0], profiles.get(profile), None)
+    return account(_model(spec, notes or Notes(), profile)[0], profiles.get(profile), None)
 
 
-def _model(spec: ModelSpec, notes: Notes) -> tuple[Model, int]:
+def _model(spec: ModelSpec, notes: Notes, profile: str) -> tuple[Model, int]:
     """The file that an export would write, as if it had been read, and the parameters of the network."""
-    graph, parameters = _graph(spec)
-    size_bytes = file_bytes(graph, description=notes.description, metadata=notes.metadata)
-    return preview(graph, size_bytes, name=str(spec)), parameters
+    usual = _outlines(spec, Forms())
+    parameters = sum(part.parameters for _, part in usual)
+    if any(can_fold(before, after) for (_, before), (_, after) in itertools.pairwise(usual)):
+        network, shape = build(spec), (1, spec.resolution, spec.resolution, spec.channels)
+
+        def lower(forms: Forms) -> Graph:
+            whole = outline(network, shape, PIXELS, wanted=forms.wanted, inside=False)
+            forms.met.update(whole.forms)
+            return join([("", whole)])
+    else:
+
+        def lower(forms: Forms) -> Graph:
+            return join(_outlines(spec, forms))
+
+    graph, choices = choose(lower, profile, _arena_bytes)
+    metadata = {**notes.metadata, **({METADATA: describe(choices)} if choices else {})}
+    return preview(
+        graph, file_bytes(graph, description=notes.description, metadata=metadata), name=str(spec)
+    ), parameters
 
 
-def _graph(spec: ModelSpec) -> tuple[Graph, int]:
-    outlines = list(_outlines(spec))
-    following = itertools.pairwise(outlines)
-    if any(can_fold(before, after) for (_, before), (_, after) in following):
-        shape = (1, spec.resolution, spec.resolution, spec.channels)
-        outlines = [("", outline(build(spec), shape, PIXELS, inside=False))]
-    return join(outlines), sum(part.parameters for _, part in outlines)
+def _arena_bytes(graph: Graph, profile: str) -> int:
+    return arena(preview(graph, 0, name=""), profiles.get(profile)).total_bytes
 
 
-def _outlines(spec: ModelSpec) -> Iterator[tuple[str, Outline]]:
+def _outlines(spec: ModelSpec, forms: Forms) -> list[tuple[str, Outline]]:
+    """Places and outlines of the parts, for the forms that are wanted; `forms` learns which choices there are."""
     shape: Shape = (1, spec.resolution, spec.resolution, spec.channels)
     quantization: Quantization | None = PIXELS
     network = parts(spec)
+    made: list[tuple[str, Outline]] = []
     for place, part in network.ordered():
         try:
-            made = _of_part(part, shape, quantization)
+            usual = _of_part(part, shape, quantization)
         except ExportError as error:
             raise ExportError(error.message, where=f"{place} ({error.where})", hint=error.hint) from error
-        yield place, made
+        taken = tuple((choice, forms.take(named(choice, place), names)) for choice, names in usual.forms.items())
+        usual = _of_part(part, shape, quantization, taken) if taken else usual
+        made.append((place, usual))
+        shape, quantization = usual.output.shape, usual.dictated
+    return [*made, ("", _of_end(network.features, spec.classes, shape, quantization))]
+
+
+def _every_form(spec: ModelSpec) -> Iterator[tuple[Outline, ...]]:
+    """For each part its outlines in all combinations of its forms: the export takes one of them."""
+    forms = Forms()
+    usual = _outlines(spec, forms)
+    network = parts(spec)
+    shape: Shape = (1, spec.resolution, spec.resolution, spec.channels)
+    quantization: Quantization | None = PIXELS
+    for (_, part), (_, made) in zip(network.ordered(), usual, strict=False):
+        names = made.forms
+        combinations = itertools.product(*names.values())
+        yield tuple(
+            _of_part(part, shape, quantization, tuple(zip(names, taken, strict=True))) if names else made
+            for taken in combinations
+        )
         shape, quantization = made.output.shape, made.dictated
-    yield "", _of_end(network.features, spec.classes, shape, quantization)
+    yield (usual[-1][1],)
+
+
+@functools.lru_cache(_MOST_OUTLINES)
+def _least(outlines: tuple[Outline, ...], profile: str) -> _Costs:
+    """The least of each cost over the forms of a part."""
+    return _Costs(*map(min, zip(*(_costs(each, profile) for each in outlines), strict=True)))
 
 
 class _Costs(NamedTuple):
@@ -171,8 +211,10 @@ def _fixed_tail_bytes(profile: str) -> int:
 
 
 @functools.lru_cache(_MOST_OUTLINES)
-def _of_part(part: Part, shape: Shape, quantization: Quantization | None) -> Outline:
-    return outline(part.build(), shape, quantization)
+def _of_part(
+    part: Part, shape: Shape, quantization: Quantization | None, taken: tuple[tuple[str, str], ...] = ()
+) -> Outline:
+    return outline(part.build(), shape, quantization, wanted=dict(taken))
 
 
 @functools.lru_cache(_MOST_OUTLINES)

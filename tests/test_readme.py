@@ -84,7 +84,7 @@ def test_the_budget_in_the_readme_is_accepted(tmp_path):
     (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     path = tmp_path / "sapool.toml"
     path.write_text(text, "utf-8")
-    (loaded,) = budget.load(path)
+    (loaded,) = budget.load(path).budgets
     assert loaded.name == "digits"
 
 

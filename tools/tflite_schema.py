@@ -1,4 +1,5 @@
-"""Writes firmware_sim/schema/tflite.json: the part of the TFLite schema that this project reads and writes, as data.
+"""Writes the TFLite schema as data: firmware_sim/schema/tflite.json has the part that this project reads, rest.json what
+else is needed to write any file again without loss.
 
 Run it after an update of ai-edge-litert, whose generated schema module is the source:
 
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 TARGET = Path(__file__).resolve().parent.parent / "firmware_sim" / "schema" / "tflite.json"
+REST = TARGET.with_name("rest.json")
 
 # Bits of one element; None where TFLM has no fixed size for it (lite/micro/memory_helpers.cc:48-105 counts an int4
 # as one byte, which is the accountant's business and not the schema's).
@@ -31,6 +33,16 @@ _SCALARS = {
     "Bool": "bool", "Int8": "int8", "Uint8": "uint8", "Int16": "int16", "Uint16": "uint16", "Int32": "int32",
     "Uint32": "uint32", "Int64": "int64", "Uint64": "uint64", "Float32": "float32", "Float64": "float64",
 }  # fmt: skip
+
+
+# Which union a field of a generated class reads; the code of its member is in the field before it, named ..._type.
+_UNIONS = {
+    ("QuantizationParameters", "details"): "QuantizationDetails",
+    ("DimensionMetadata", "array_segments"): "SparseIndexVector",
+    ("DimensionMetadata", "array_indices"): "SparseIndexVector",
+    ("Operator", "builtin_options"): "BuiltinOptions",
+    ("Operator", "builtin_options2"): "BuiltinOptions2",
+}
 
 
 def _enum(cls: type) -> dict[str, int]:
@@ -99,11 +111,42 @@ def build(schema: ModuleType) -> dict[str, Any]:
     }
 
 
+def build_rest(schema: ModuleType) -> dict[str, Any]:
+    """Tables that `build` leaves out, the members of unions, and what the fields of kind "table" hold."""
+    known = build(schema)
+    tables = {
+        name: table for name, table in vars(schema).items() if inspect.isclass(table) and hasattr(table, "GetRootAs")
+    }
+    holds = {}
+    for name, table in tables.items():
+        for method_name, method in vars(table).items():
+            member = (
+                re.search(r"obj = ([A-Z]\w+)\(\)", inspect.getsource(method)) if inspect.isfunction(method) else None
+            )
+            if member is not None and member.group(1) != "Table":
+                holds[f"{name}.{_snake(method_name)}"] = member.group(1)
+    holds.update({f"{table}.{field}": union for (table, field), union in _UNIONS.items()})
+    return {
+        "source": known["source"],
+        "tables": {
+            name: _fields(table)
+            for name, table in tables.items()
+            if name not in known["tables"] and name not in known["options"]
+        },
+        "unions": {
+            union: {str(code): name for name, code in _enum(getattr(schema, union)).items() if name != "NONE"}
+            for union in sorted(set(_UNIONS.values()))
+        },
+        "holds": dict(sorted(holds.items())),
+    }
+
+
 def main() -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    TARGET.write_text(json.dumps(build(schema), indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {TARGET}")
+    for target, data in ((TARGET, build(schema)), (REST, build_rest(schema))):
+        target.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {target}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,6 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, epochs: int) -> None:
-    torch.manual_seed(0)
     optimiser = torch.optim.AdamW(net.parameters(), 2e-3)
     for _ in range(epochs):
         for batch in torch.randperm(len(labels)).split(BATCH):
@@ -78,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="write the int8 .tflite here")
     options = parser.parse_args(arguments)
     images, labels = digits()
+    torch.manual_seed(0)
     try:
         nets = {
             "nn.MaxPool2d": lenet(lambda channels, extent: nn.MaxPool2d(2)),

@@ -10,18 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.errors import ExportError
+from exporters.forms import Forms
 from exporters.graph import Graph, Operator, OptionValue, Shape, Tensor
 from exporters.lower.padding import Padding, Window, pool_axis, window_padding
 from exporters.lower.value import Value
 
 FloatArray = NDArray[np.float32]
-_MOST_CONCATENATED = 10
+MOST_CONCATENATED = 10
+"""Inputs of one CONCATENATION in TFLM (kernels/concatenation.cc)."""
 
 
 class Builder:
     """Adds operators to a graph. Arrays given for weights use torch's layouts (OIHW) unless the name says otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, forms: Forms | None = None) -> None:
+        self._forms = Forms() if forms is None else forms
         self._tensors: dict[str, Tensor] = {}
         self._operators: list[Operator] = []
         self._where = ""
@@ -45,6 +48,15 @@ class Builder:
     def refuse(self, message: str, hint: str | None = None) -> ExportError:
         """An error that names the module that is being lowered (to be raised by the caller)."""
         return ExportError(message, where=self._where or "the network", hint=hint)
+
+    def choose(self, about: str, names: tuple[str, ...]) -> str:
+        """Which of several forms of the module that is being lowered to write.
+
+        Args:
+            about: what the choice is about; one module may have several.
+            names: the forms, the usual one first. All have the same inputs and outputs.
+        """
+        return self._forms.take(f"{self._where or 'the network'}: {about}", names)
 
     def _unique(self, stem: str) -> str:
         base = f"{self._where}/{stem}" if self._where else stem
@@ -149,13 +161,13 @@ class Builder:
             ExportError: other padding that no operator without a PAD reproduces; a window larger than the map.
         """
         _, h, w, _ = self._map(x).shape
+        if padding == "SAME":
+            return self._pool(x, op, kernel, stride, "SAME", (-(-h // stride[0]), -(-w // stride[1])))
         pads = padding if isinstance(padding, tuple) else (0, 0)
         windows = [Window(h, kernel[0], stride[0]), Window(w, kernel[1], stride[1])]
         for window, pad in zip(windows, pads, strict=True):
             if window.extent + 2 * pad < window.kernel:
                 raise self.refuse(f"a window of {window.kernel} does not fit a map of {window.extent}")
-        if padding == "SAME":
-            return self._pool(x, op, kernel, stride, "SAME", (-(-h // stride[0]), -(-w // stride[1])))
         axes = [pool_axis(window, pad, ceil_mode) for window, pad in zip(windows, pads, strict=True)]
         output = (axes[0].output, axes[1].output)
         if all(axis.valid for axis in axes):
@@ -254,8 +266,8 @@ class Builder:
         Raises:
             ExportError: other extents differ.
         """
-        while len(values) > _MOST_CONCATENATED:
-            parts = [values[i : i + _MOST_CONCATENATED] for i in range(0, len(values), _MOST_CONCATENATED)]
+        while len(values) > MOST_CONCATENATED:
+            parts = [values[i : i + MOST_CONCATENATED] for i in range(0, len(values), MOST_CONCATENATED)]
             values = [self.concatenation(part, axis) for part in parts]
         if len(values) == 1:
             return values[0]

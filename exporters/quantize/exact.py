@@ -1,10 +1,11 @@
 """Scales with which TFLM and LiteRT multiply, divide and rectify alike.
 
-Both rescale MUL by s1 * s2 / s3, DIV by s1 / (s2 * s3) and a RELU that stands alone by s1 / s3, but one of them computes
-that in single precision (tensorflow/lite/kernels/mul.cc, div.cc; lite/micro/kernels/activations_common.cc) and the other one
-in double (lite/micro/kernels/mul_common.cc, div.cc; lite/kernels/activations.cc). About one output in 100,000 then rounds to
-another integer. Where the quotient is exact in single precision the two are the same, so the scales of these operators are
-rounded up, by a few percent, to numbers 3^i * 5^j * 2^k whose quotients are exact.
+Both rescale MUL and BATCH_MATMUL by s1 * s2 / s3, DIV by s1 / (s2 * s3) and a RELU that stands alone by s1 / s3, but one of
+them computes that in single precision (tensorflow/lite/kernels/mul.cc, batch_matmul.cc, div.cc;
+lite/micro/kernels/activations_common.cc) and the other one in double (lite/micro/kernels/mul_common.cc, div.cc;
+lite/kernels/activations.cc). About one output in 100,000 then rounds to another integer. Where the quotient is exact in
+single precision the two are the same, so the scales of these operators are rounded up, by a few percent, to numbers 3^i *
+5^j * 2^k whose quotients are exact.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from exporters.graph import Graph
 
-OPERATORS: Final = ("MUL", "DIV", "RELU")
+OPERATORS: Final = ("MUL", "DIV", "RELU", "BATCH_MATMUL")
 _MANTISSAS: Final = sorted(m / 2 ** math.floor(math.log2(m)) for m in (3**i * 5**j for i in range(5) for j in range(3)))
 _CANDIDATES: Final = 10  # the finest scales that are looked at for a tensor; the tenth is some 60% too coarse
 _MOST_TRIES: Final = 20_000
@@ -65,7 +66,7 @@ def constraints_of(graph: Graph, groups: Mapping[str, str]) -> list[Constraint]:
 def is_exact(op: str, first: float, second: float, output: float) -> bool:
     """Whether single and double precision agree on the multiplier of an operator with these scales."""
     a, b, c = np.float32(first), np.float32(second), np.float32(output)
-    if op == "MUL":
+    if op in ("MUL", "BATCH_MATMUL"):
         return float(a * b / c) == float(a) * float(b) / float(c)
     if op == "RELU":
         return float(a / c) == float(a) / float(c)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,7 +24,34 @@ class Range:
         return Range(min(self.low, other.low), max(self.high, other.high))
 
 
-def observe(graph: Graph, batches: Iterable[Batch], progress: Callable[[int], None] | None = None) -> dict[str, Range]:
+@dataclass(slots=True)
+class Motion:
+    """Which channels of which tensors took more than one value while they were observed."""
+
+    _spans: dict[str, tuple[torch.Tensor, torch.Tensor, int]] = field(default_factory=dict)
+
+    def add(self, name: str, values: torch.Tensor) -> None:
+        """One more batch [B, ..., C] of a tensor."""
+        rows = values.reshape(-1, values.shape[-1])
+        low, high = torch.aminmax(rows, dim=0)
+        seen = len(rows)
+        if name in self._spans:
+            before, after, earlier = self._spans[name]
+            low, high, seen = torch.minimum(low, before), torch.maximum(high, after), seen + earlier
+        self._spans[name] = (low, high, seen)
+
+    def still(self) -> dict[str, tuple[int, int]]:
+        """For each tensor with channels of one value: how many, and of how many. A single value tells nothing."""
+        spans = ((name, low == high) for name, (low, high, seen) in self._spans.items() if seen > 1)
+        return {name: (int(same.sum()), len(same)) for name, same in spans if same.any()}
+
+
+def observe(
+    graph: Graph,
+    batches: Iterable[Batch],
+    progress: Callable[[int], None] | None = None,
+    motion: Motion | None = None,
+) -> dict[str, Range]:
     """Minimum and maximum of the input and of each computed tensor over all batches.
 
     Plain min-max: the moving average that some frameworks take was nine times worse on nets of this kind.
@@ -33,6 +60,7 @@ def observe(graph: Graph, batches: Iterable[Batch], progress: Callable[[int], No
         graph: a float graph.
         batches: arrays [B, H, W, C] as the network takes them; for several inputs one array each.
         progress: called after each batch with the number of examples seen so far.
+        motion: learns which channels move.
 
     Raises:
         ExportError: no batch; a value that is not finite (the tensor is named).
@@ -48,6 +76,8 @@ def observe(graph: Graph, batches: Iterable[Batch], progress: Callable[[int], No
                 where=origin.get(name) or "the network's input",
                 hint="look for NaN or infinite weights, or for calibration data that are not scaled as in training",
             )
+        if motion is not None:
+            motion.add(name, values)
         seen = Range(min(low, 0.0), max(high, 0.0))
         ranges[name] = ranges[name].union(seen) if name in ranges else seen
 

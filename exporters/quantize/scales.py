@@ -9,7 +9,9 @@ from exporters.graph import Quantization
 from exporters.quantize.ranges import Range
 
 _SMALLEST_SCALE = 2.0**-40
-_SMALLEST_ACTIVATION_SCALE = 2.0**-24  # LiteRT aborts on a SOFTMAX whose input scale is below 2^-26
+# Of activations: LiteRT refuses a convolution that rescales by more than 2^30, which a tensor that is (almost) zero on all
+# calibration data would ask for (lite/kernels/kernel_util.cc, no_integer_overflow_from_quantization).
+_SMALLEST_ACTIVATION_SCALE = 2.0**-20
 _LARGEST_BIAS = 2**30
 _SIGMOID_DOUBT = 1e-4  # in steps of the output; twenty times the largest at which the two were seen to differ
 

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_sim.accounting import MemoryReport, memreport
+from firmware_sim.budget.baseline import Baseline, Key
 from firmware_sim.budget.budget import Budget
+from firmware_sim.budget.running import running
 from firmware_sim.budget.verdict import Verdict, check
 from firmware_sim.errors import BudgetExceeded, FileError, UsageError
-from firmware_sim.model import read
+from firmware_sim.model import Model, read
+from firmware_sim.records import Record
+from firmware_sim.report.diff import Measured, from_report
 from firmware_sim.targets import resolve
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A model that could not be measured, and why."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Unreadable(Record):
+    """A model that could not be measured, and why. `profile` is what it was to be measured for."""
 
     budget: Budget
     path: str
     error: FileError
+    profile: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a check found, in the order of the budgets."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Outcome(Record):
+    """What a check found, in the order of the budgets.
+
+    Attributes:
+        results: one for each model of each budget.
+        notes: sentences about the check as a whole.
+    """
 
     results: tuple[Verdict | Unreadable, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -51,38 +63,106 @@ def models(budget: Budget) -> tuple[Path, ...]:
     found = glob.glob(str(Path(glob.escape(str(budget.folder))) / budget.model), recursive=True)
     paths = tuple(sorted(Path(name) for name in found if Path(name).is_file()))
     if not paths:
+        place = f"{budget.place.path}:{budget.place.line}: " if budget.place else ""
         raise UsageError(
             f"'{budget.model}' matches no file",
-            where=f"budget '{budget.name}'",
+            where=f"{place}budget '{budget.name}'",
             hint=f"patterns are relative to {budget.folder.absolute()}",
         )
     return paths
 
 
-def evaluate(budgets: Iterable[Budget]) -> Outcome:
+def evaluate(budgets: Iterable[Budget], baseline: Baseline | None = None, *, accept: bool = False) -> Outcome:
     """Measure the models of all budgets and judge them; a model that cannot be read does not stop the others.
+
+    Args:
+        budgets: what to judge by.
+        baseline: what growth is judged against; without one, growth is not judged.
+        accept: the present figures are to become the baseline (see `updated`), so growth does not count.
 
     Raises:
         UsageError: a glob matches nothing; said before anything is measured.
     """
+    budgets = tuple(budgets)
     work = [(budget, path) for budget in budgets for path in models(budget)]
-    measured: dict[tuple[Path, str], MemoryReport | FileError] = {}
-    results: list[Verdict | Unreadable] = []
-    for budget, path in work:
-        key = (path, budget.target)
-        if key not in measured:
-            measured[key] = _measure(path, budget.target)
-        report = measured[key]
-        if isinstance(report, FileError):
-            results.append(Unreadable(budget, str(path), report))
-        else:
-            results.append(check(budget, report))
-    return Outcome(tuple(results))
+    bench = _Bench()
+    results = tuple(bench.judge(budget, path, baseline, accept) for budget, path in work)
+    return Outcome(results, _notes(budgets, results, baseline, accept))
 
 
-def _measure(path: Path, name: str) -> MemoryReport | FileError:
-    profile, target = resolve(name)
-    try:
-        return memreport(read(path), profile=profile, target=target)
-    except FileError as error:
-        return error
+def updated(outcome: Outcome, baseline: Baseline) -> dict[Key, Measured]:
+    """The entries of a baseline with the present figures; those of models that could not be read stay as they are."""
+    entries: dict[Key, Measured] = {}
+    for result in outcome.results:
+        key = key_of(result)
+        if isinstance(result, Verdict):
+            entries[key] = from_report(result.report)
+        elif key in baseline.entries:
+            entries[key] = baseline.entries[key]
+    return entries
+
+
+def key_of(result: Verdict | Unreadable) -> Key:
+    """Where the baseline has the figures of a result."""
+    if isinstance(result, Verdict):
+        return _key(result.budget, result.report.model.path, result.report.profile.id)
+    return _key(result.budget, result.path, result.profile)
+
+
+def _key(budget: Budget, path: str, profile: str) -> Key:
+    return Key(budget.name, Path(os.path.relpath(path, budget.folder)).as_posix(), profile)
+
+
+@dataclass(slots=True)
+class _Bench:
+    """Measures each model once for each target, and asks TFLM once for each model."""
+
+    measured: dict[tuple[Path, str], tuple[Model, MemoryReport] | FileError] = field(default_factory=dict)
+    refusals: dict[str, str | None] = field(default_factory=dict)
+
+    def judge(self, budget: Budget, path: Path, baseline: Baseline | None, accept: bool) -> Verdict | Unreadable:
+        profile, _ = resolve(budget.target)
+        found = self._measure(path, budget.target)
+        if isinstance(found, FileError):
+            return Unreadable(budget, str(path), found, profile.id)
+        model, report = found
+        before = baseline.entries.get(_key(budget, str(path), profile.id)) if baseline else None
+        more = running(budget, model, profile, lambda: self._refused(path, model))
+        return check(budget, report, before=before, accept=accept, more=more)
+
+    def _measure(self, path: Path, name: str) -> tuple[Model, MemoryReport] | FileError:
+        if (path, name) not in self.measured:
+            profile, target = resolve(name)
+            try:
+                model = read(path)
+                self.measured[path, name] = model, memreport(model, profile=profile, target=target)
+            except FileError as error:
+                self.measured[path, name] = error
+        return self.measured[path, name]
+
+    def _refused(self, path: Path, model: Model) -> str | None:
+        from firmware_sim.run.tflm import refused
+
+        if model.sha256 not in self.refusals:
+            self.refusals[model.sha256] = refused(path.read_bytes())
+        return self.refusals[model.sha256]
+
+
+def _notes(
+    budgets: tuple[Budget, ...], results: tuple[Verdict | Unreadable, ...], baseline: Baseline | None, accept: bool
+) -> tuple[str, ...]:
+    if baseline is None or accept:
+        return ()
+    if not baseline.exists:
+        growing = any(budget.limits_growth for budget in budgets)
+        text = (
+            f"there is no baseline {baseline.path}, so growth is not judged; 'sapool check --update-baseline' writes it"
+        )
+        return (text,) if growing else ()
+    stale = len(baseline.entries.keys() - {key_of(result) for result in results})
+    if not stale:
+        return ()
+    return (
+        f"{stale} of {len(baseline.entries)} entries of {baseline.path} are of no model of this check; "
+        "'sapool check --update-baseline' drops them",
+    )

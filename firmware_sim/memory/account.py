@@ -31,13 +31,20 @@ from firmware_sim.planners.bounds import lower_bound_bytes
 from firmware_sim.profiles import Profile
 
 if TYPE_CHECKING:
-    from firmware_sim.targets import Target
+    from firmware_sim.targets import Reserve, Target
 
 _PLANNER: Final = "greedy"
 _MAX_LIVE: Final = 100_000  # pairs of a layer and a live buffer; a network of a microcontroller has some hundreds
 
 
-def account(model: Model, profile: Profile, target: Target | None, *, doubts: tuple[str, ...] = ()) -> MemoryReport:
+def account(
+    model: Model,
+    profile: Profile,
+    target: Target | None,
+    reserve: Reserve | None = None,
+    *,
+    doubts: tuple[str, ...] = (),
+) -> MemoryReport:
     """See `firmware_sim.accounting.memreport`; `doubts` are further reasons why the figures are not exact."""
     plan = offline_plan(model)
     finished = tail(model, profile, plan)
@@ -68,7 +75,7 @@ def account(model: Model, profile: Profile, target: Target | None, *, doubts: tu
             for buffer, offset in zip(buffers, offsets, strict=True)
         ),
         flash=FlashUse(model.size_bytes),
-        target=None if target is None else _fit(target, arena, model),
+        target=None if target is None else _fit(target, arena, model, reserve),
     )
 
 
@@ -81,10 +88,11 @@ def arena(model: Model, profile: Profile) -> ArenaUse:
     return _arena(model, profile, finished, buffers, offsets, plan, ())
 
 
-def _fit(target: Target, arena: ArenaUse, model: Model) -> TargetFit:
-    from firmware_sim.targets import fit
+def _fit(target: Target, arena: ArenaUse, model: Model, reserve: Reserve | None) -> TargetFit:
+    from firmware_sim.targets import DEFAULT_RESERVE, fit
 
-    return fit(target, arena.minimum_bytes or round_up(arena.total_bytes), model.size_bytes)
+    arena_bytes = arena.minimum_bytes or round_up(arena.total_bytes)
+    return fit(target, arena_bytes, model.size_bytes, reserve=reserve or DEFAULT_RESERVE)
 
 
 def _arena(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from firmware_sim.errors import ModelError
 from firmware_sim.lifetimes import UNSET, Lifetime, Lifetimes
@@ -16,18 +17,21 @@ from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.tail import Scratch
 from firmware_sim.model import Subgraph, Tensor
 from firmware_sim.planners import BufferRequest
+from firmware_sim.records import Record
 
 # Pairs of buffers alive together, over which planning takes its time; a network of a microcontroller has some thousands.
 _MAX_PAIRS: Final = 1_000_000
 
 
-class HeadBuffer(NamedTuple):
-    """A buffer of the head before it is placed."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HeadBuffer(Record):
+    """A buffer of the head before it is placed; `index` is that of its tensor, or of the operator that asked for it."""
 
     name: str
     kind: Literal["tensor", "scratch"]
     subgraph: int
     request: BufferRequest
+    index: int
 
 
 def head_buffers(
@@ -61,7 +65,7 @@ def head_buffers(
             is_planned = not tensor.is_variable or offset is not None
             if tensor.data is None and is_planned and count and tensor.index not in handles:
                 request = BufferRequest(round_up(count), lifetime.first, lifetime.last, offset)
-                buffers.append(HeadBuffer(tensor.name, "tensor", index, request))
+                buffers.append(HeadBuffer(tensor.name, "tensor", index, request, tensor.index))
     buffers.extend(_scratch_buffers(subgraphs, scratch, times))
     pairs = _pairs([buffer.request for buffer in buffers])
     if pairs > _MAX_PAIRS:
@@ -108,5 +112,5 @@ def _scratch_buffers(subgraphs: Sequence[Subgraph], scratch: Sequence[Scratch], 
         count = 0 if lifetime is None else round_up(entry.bytes)
         lifetime = lifetime or Lifetime(UNSET, UNSET)
         request = BufferRequest(count, lifetime.first, lifetime.last)
-        buffers.append(HeadBuffer(name, "scratch", entry.subgraph, request))
+        buffers.append(HeadBuffer(name, "scratch", entry.subgraph, request, entry.operator))
     return buffers

@@ -2,6 +2,9 @@
 
     greedy    TFLM's GreedyMemoryPlanner, place by place
 
+Buffers that may overlap are a problem of its own: problem.py states it, first_fit.py, search.py and cpsat.py plan it, and
+solve.py takes the best of them.
+
 A planner registers itself with `@register("name")`; the name is what the command line and the report show.
 """
 

@@ -38,7 +38,7 @@ class _Scale:
         return _TOP + _PLOT_HEIGHT * (1 - offset / self.top_bytes)
 
 
-def arena_map(report: MemoryReport, *, style: bool = True) -> str:
+def arena_map(report: MemoryReport, *, style: bool = True, id: str = "arena-map", least_top_bytes: int = 1) -> str:
     """The map as one SVG element.
 
     A rectangle per buffer carries its name and figures as title and as data attributes (offset, bytes, first, last).
@@ -47,12 +47,14 @@ def arena_map(report: MemoryReport, *, style: bool = True) -> str:
     Args:
         report: what to draw.
         style: put the colours inside, for a file of its own.
+        id: unique in the document.
+        least_top_bytes: the axis reaches at least that far, so that two maps can be compared.
     """
     buffers = report.buffers
     first = min([0, *(buffer.first for buffer in buffers)])
     last = max([0, *(buffer.last for buffer in buffers), *(layer.time for layer in report.layers)])
     arena = report.arena
-    scale = _Scale(first, last - first + 1, max(arena.head_bytes, arena.lower_bound_bytes, 1))
+    scale = _Scale(first, last - first + 1, max(arena.head_bytes, arena.lower_bound_bytes, least_top_bytes))
     peaks = [layer for layer in report.layers if layer.peak]
     footer = _LABELS if scale.column >= 11 else _NUMBERS
     height = _TOP + _PLOT_HEIGHT + footer
@@ -67,7 +69,7 @@ def arena_map(report: MemoryReport, *, style: bool = True) -> str:
         f"{len(buffers)} buffers in a head of {describe(arena.head_bytes)}; lower bound "
         f"{describe(arena.lower_bound_bytes)}. Most is alive at {where or 'no layer'}."
     )
-    return picture(parts, _WIDTH, height, "arena-map", f"Arena map of {report.model.path}", description, style)
+    return picture(parts, _WIDTH, height, id, f"Arena map of {report.model.path}", description, style)
 
 
 def _heading(report: MemoryReport) -> list[str]:

@@ -49,17 +49,6 @@ def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
     """Totals, arena map, why, bars per layer, tables, target and notes."""
     title = f"Memory of {report.model.path} on {report.target.id if report.target else report.profile.id}"
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en" xmlns="http://www.w3.org/1999/xhtml">',
-        "<head>",
-        '<meta charset="utf-8" />',
-        '<meta name="viewport" content="width=device-width, initial-scale=1" />',
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\" />",
-        f"<title>{safe(title)}</title>",
-        f"<style>{_PAGE_STYLE}{STYLE}</style>",
-        "</head>",
-        "<body>",
-        "<main>",
         *_header(report),
         "<h2>Arena over time</h2>",
         arena_map(report, style=False),
@@ -68,15 +57,31 @@ def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
         layer_bars(report, style=False),
         _layer_table(report),
         "<h2>Tail</h2>",
-        _table(
-            "Persistent allocations", ("purpose", "bytes"), [(p.name, f"{p.bytes:,}") for p in report.arena.tail], 1
-        ),
+        table("Persistent allocations", ("purpose", "bytes"), [(p.name, f"{p.bytes:,}") for p in report.arena.tail], 1),
     ]
     if report.target is not None:
         parts += _target(report.target)
     if notes:
         parts += ["<h2>Notes</h2>", "<ul>", *(f"<li>{safe(note)}</li>" for note in notes), "</ul>"]
-    return "\n".join([*parts, "</main>", "</body>", "</html>"])
+    return page(title, parts)
+
+
+def page(title: str, body: Iterable[str], *, style: str = "") -> str:
+    """A page of XHTML around `body`, with the colours of the pictures and further `style`."""
+    head = [
+        "<!DOCTYPE html>",
+        '<html lang="en" xmlns="http://www.w3.org/1999/xhtml">',
+        "<head>",
+        '<meta charset="utf-8" />',
+        '<meta name="viewport" content="width=device-width, initial-scale=1" />',
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\" />",
+        f"<title>{safe(title)}</title>",
+        f"<style>{_PAGE_STYLE}{STYLE}{style}</style>",
+        "</head>",
+        "<body>",
+        "<main>",
+    ]
+    return "\n".join([*head, *body, "</main>", "</body>", "</html>"])
 
 
 def _header(report: MemoryReport) -> list[str]:
@@ -123,10 +128,10 @@ def _layer_table(report: MemoryReport) -> str:
         op = f"{layer.op} (peak)" if layer.peak else layer.op
         rows.append((position(report, layer), op, layer.name, *(f"{figure:,}" for figure in figures)))
     marked = frozenset(number for number, layer in enumerate(report.layers) if layer.peak)
-    return _table("Bytes and multiply-accumulates of each layer", header, rows, 3, marked)
+    return table("Bytes and multiply-accumulates of each layer", header, rows, 3, marked)
 
 
-def _table(
+def table(
     caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], words: int, marked: frozenset[int] = frozenset()
 ) -> str:
     """A table whose first `words` columns are text, the third of them a tensor's name."""
@@ -145,11 +150,18 @@ def _table(
 def _target(target: TargetFit) -> list[str]:
     verdict = f"Fits, {target.margin_bytes:,} bytes of RAM left." if target.fits else "Does not fit."
     rows = [
-        (region.name, region.kind, f"{region.size_bytes:,}", f"{region.used_bytes:,}", "yes" if region.fits else "no")
+        (
+            region.name,
+            region.kind,
+            f"{region.size_bytes:,}",
+            f"{region.used_bytes:,}",
+            f"{region.reserved_bytes:,}",
+            "yes" if region.fits else "no",
+        )
         for region in target.regions
     ]
-    header = ("region", "kind", "bytes", "used", "fits")
-    return [f"<h2>Target {safe(target.id)}</h2>", f"<p>{safe(verdict)}</p>", _table("Memory regions", header, rows, 2)]
+    header = ("region", "kind", "bytes", "used", "reserved", "fits")
+    return [f"<h2>Target {safe(target.id)}</h2>", f"<p>{safe(verdict)}</p>", table("Memory regions", header, rows, 2)]
 
 
 def _size(size_bytes: int | None) -> str:

@@ -91,10 +91,11 @@ def _fit(report: MemoryReport) -> str:
             region.kind,
             f"{region.size_bytes:,}",
             f"{region.used_bytes:,}",
+            f"{region.reserved_bytes:,}",
             "yes" if region.fits else "no",
         )
         for region in report.target.regions
     ]
     verdict = "Fits" if report.target.fits else "Does **not** fit"
-    header = ("region", "kind", "bytes", "used", "fits")
+    header = ("region", "kind", "bytes", "used", "reserved", "fits")
     return f"{verdict} {plain(report.target.id)}.\n\n{table(header, rows, left=2)}"

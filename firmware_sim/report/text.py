@@ -93,8 +93,13 @@ def _arena(report: MemoryReport) -> list[str]:
         state = f"not exact: {why}" if why else "exact"
         shown = "unknown" if size is None else describe(size)
         lines.append(f"  {label:<8} {shown:<32} {state}")
-    gap = f"this {arena.planner} plan has {arena.gap_bytes:,} more" if arena.gap_bytes else "this plan meets that"
-    lines.append(f"  no plan can have a head below {arena.lower_bound_bytes:,} bytes; {gap}")
+    if arena.gap_bytes < 0:
+        lines.append(
+            f"  the model's own plan lets buffers overlap: without that, {arena.lower_bound_bytes:,} bytes at least"
+        )
+    else:
+        gap = f"this {arena.planner} plan has {arena.gap_bytes:,} more" if arena.gap_bytes else "this plan meets that"
+        lines.append(f"  no plan can have a head below {arena.lower_bound_bytes:,} bytes; {gap}")
     lines += [f"  not accounted for: {printable(item)}" for item in arena.unmodelled]
     lines += ["tail"] + [f"  {part.bytes:>10,}  {printable(part.name)}" for part in arena.tail] if arena.tail else []
     return lines
@@ -164,11 +169,14 @@ def _target(target: TargetFit, exact: bool, style: Style) -> list[str]:
         verdict += " (by figures that are not exact)"
     return [
         paint(verdict, colour, style),
-        f"  {'region':<12} {'kind':<6} {'size':>11} {'used':>11}",
+        f"  {'region':<16} {'kind':<6} {'size':>11} {'used':>11} {'reserved':>11}",
         *map(_region, target.regions),
     ]
 
 
 def _region(region: RegionFit) -> str:
-    share = f"{100 * region.used_bytes / region.size_bytes:.0f} %" if region.size_bytes else ""
-    return f"  {region.name:<12} {region.kind:<6} {region.size_bytes:>11,} {region.used_bytes:>11,} {share:>6}"
+    share = (
+        f"{100 * (region.used_bytes + region.reserved_bytes) / region.size_bytes:.0f} %" if region.size_bytes else ""
+    )
+    figures = f"{region.size_bytes:>11,} {region.used_bytes:>11,} {region.reserved_bytes:>11,}"
+    return f"  {region.name:<16} {region.kind:<6} {figures} {share:>6}{'' if region.fits else '  too small'}"

@@ -97,26 +97,43 @@ def refused(model_bytes: bytes, *, timeout_s: float = 60.0) -> str | None:
     Raises:
         UsageError: TFLM is not installed.
     """
+    return apart(_PROBE, bytes(model_bytes), timeout_s=timeout_s)[1]
+
+
+def apart(code: str, content: bytes, *, timeout_s: float) -> tuple[bytes, str | None]:
+    """Run Python code in a process of its own, which TFLM may end.
+
+    Args:
+        code: what to run; it can import this package, and gets `content` on its standard input.
+        content: bytes for it.
+        timeout_s: how long it may take.
+
+    Returns:
+        What it printed, and None if it ended well, else why not.
+
+    Raises:
+        UsageError: TFLM is not installed.
+    """
     _runtime()
     root = str(Path(firmware_sim.__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROBE],
-            input=bytes(model_bytes),
+            [sys.executable, "-c", code],
+            input=content,
             capture_output=True,
             timeout=timeout_s,
             env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"no answer within {timeout_s:g} s"
+        return b"", f"no answer within {timeout_s:g} s"
     if done.returncode == 0:
-        return None
+        return done.stdout, None
     words = done.stderr.decode("utf-8", errors="replace").strip()
     if done.returncode < 0:
-        return "; ".join(filter(None, [f"TFLM ended the process with signal {-done.returncode}", words]))
-    return words
+        words = "; ".join(filter(None, [f"TFLM ended the process with signal {-done.returncode}", words]))
+    return done.stdout, words
 
 
 def parse_allocations(text: str) -> ArenaUse:

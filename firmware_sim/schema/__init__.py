@@ -43,7 +43,8 @@ class TensorType(NamedTuple):
     bits: int | None
 
 
-def _fields(raw: dict[str, dict[str, Any]]) -> dict[str, Field]:
+def fields(raw: dict[str, dict[str, Any]]) -> dict[str, Field]:
+    """Fields of a table from their JSON, by name."""
     return {name: Field(name, f["slot"], f["kind"], f.get("default")) for name, f in raw.items()}
 
 
@@ -56,8 +57,8 @@ TENSOR_TYPES: Final[Mapping[str, TensorType]] = {
 TENSOR_TYPE_BY_CODE: Final[Mapping[int, TensorType]] = {kind.code: kind for kind in TENSOR_TYPES.values()}
 PADDING: Final[Mapping[str, int]] = _DATA["padding"]
 ACTIVATION: Final[Mapping[str, int]] = _DATA["activation"]
-TABLES: Final[Mapping[str, Mapping[str, Field]]] = {name: _fields(raw) for name, raw in _DATA["tables"].items()}
+TABLES: Final[Mapping[str, Mapping[str, Field]]] = {name: fields(raw) for name, raw in _DATA["tables"].items()}
 OPTIONS: Final[Mapping[str, OptionsTable]] = {
-    name: OptionsTable(name, raw["code"], _fields(raw["fields"])) for name, raw in _DATA["options"].items()
+    name: OptionsTable(name, raw["code"], fields(raw["fields"])) for name, raw in _DATA["options"].items()
 }
 OPTIONS_BY_CODE: Final[Mapping[int, OptionsTable]] = {table.code: table for table in OPTIONS.values()}

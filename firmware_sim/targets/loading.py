@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from firmware_sim.errors import UsageError
-from firmware_sim.targets.target import Region, Target
+from firmware_sim.targets.records import Place, parse
+from firmware_sim.targets.target import Target
 
 _FOLDER = Path(__file__).with_name("data")
 
@@ -38,25 +37,5 @@ def get(id: str) -> Target:
         nearest = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known targets: {', '.join(known)}"
         raise UsageError(f"unknown target '{id}'", hint=hint)
-    return parse(json.loads((_FOLDER / f"{wanted}.json").read_text(encoding="utf-8")))
-
-
-def parse(record: Mapping[str, Any]) -> Target:
-    """A target from the content of one data file. Which regions touch is worked out from their addresses."""
-    spans = [
-        (entry["name"], int(entry["base"], 16), int(entry["base"], 16) + entry["size_bytes"])
-        for entry in record["regions"]
-        if entry["usable_for_arena"]
-    ]
-    regions = []
-    for entry in record["regions"]:
-        base = int(entry["base"], 16)
-        touching = tuple(
-            name
-            for name, start, end in spans
-            if entry["usable_for_arena"] and (end == base or start == base + entry["size_bytes"])
-        )
-        values = {**entry, "base": base}
-        regions.append(Region(**values, contiguous_with=touching, checked=record["checked"]))
-    fields = {**record, "regions": tuple(regions), "notes": tuple(record["notes"])}
-    return Target(**fields)
+    path = _FOLDER / f"{wanted}.json"
+    return parse(json.loads(path.read_text(encoding="utf-8")), Place(path.name))

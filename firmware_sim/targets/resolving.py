@@ -23,6 +23,8 @@ def resolve(name: str) -> tuple[profiles.Profile, Target | None]:
     if wanted in boards:
         target = get(wanted)
         return profiles.get(target.profile), target
+    if wanted.endswith(".json"):
+        raise UsageError(f"unknown target '{name}'", hint="a file of your own is given with --target-file")
     known = (*boards, *profiles.names())
     nearest = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known names: {', '.join(known)}"

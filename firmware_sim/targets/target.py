@@ -6,38 +6,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from firmware_sim.records import Record
 
-@dataclass(frozen=True, slots=True)
-class Region:
+Kind = Literal["sram", "tcm", "flash"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Region(Record):
     """One range of a target's address space.
 
     Attributes:
         name: as the chip's manual calls it, in lower case.
         kind: "sram", "tcm" (tightly coupled, not always reachable by DMA) or "flash" (where the model is stored).
-        base: first address.
+        base: first address; None if no source states it, and then nothing is taken to touch the region.
         size_bytes: all of it, before anything else is put there.
         usable_for_arena: data memory that the processor reads and writes at full width.
-        contiguous_with: names of the usable regions that begin or end where this one ends or begins.
-        source: document and section that states the figures.
-        checked: date (ISO 8601) on which they were compared with what the source names after a semicolon; the vendor
-            document in front of it says where to look a figure up.
+        contiguous_with: names of the usable regions that begin or end where this one ends or begins; computed.
+        source: what was opened and compared with the figures: OWNER/REPOSITORY@COMMIT:PATH or an address, then a remark
+            in brackets; several are parted by semicolons. A target of the user's own may leave it empty.
+        checked: date (ISO 8601) of that comparison.
     """
 
     name: str
-    kind: Literal["sram", "tcm", "flash"]
-    base: int
+    kind: Kind
+    base: int | None
     size_bytes: int
     usable_for_arena: bool
-    contiguous_with: tuple[str, ...]
-    source: str
-    checked: str
+    contiguous_with: tuple[str, ...] = ()
+    source: str = ""
+    checked: str = ""
+
+    def touches(self, other: Region) -> bool:
+        """One begins where the other ends."""
+        if self.base is None or other.base is None:
+            return False
+        return self.base + self.size_bytes == other.base or other.base + other.size_bytes == self.base
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Target(Record):
     """A board. `profile` is the id of the TFLM build to account for; `notes` are limits that a reader should know.
 
-    `sources` maps "core" (which covers `dsp`, `mve` and `fpu`) and "clock_hz" to the documents that state them.
+    Attributes:
+        vendor: maker of the chip; of the board where that is Arduino.
+        clock_hz: highest clock that a source states; None if none was found.
+        fpu: None if no source says whether the core has one.
+        sources: "core" (which covers `dsp`, `mve` and `fpu`) and "clock_hz" to what was opened, written as in `Region`.
+        references: vendor documents in which to look the figures up. They were not opened.
+        checked: date (ISO 8601) on which the figures were compared with their sources.
     """
 
     id: str
@@ -45,14 +61,15 @@ class Target:
     chip: str
     vendor: str
     core: str
-    clock_hz: int
+    clock_hz: int | None
     dsp: bool
     mve: bool
-    fpu: bool
+    fpu: bool | None
     profile: str
     regions: tuple[Region, ...]
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
     checked: str = ""
 
     @property
@@ -61,14 +78,19 @@ class Target:
 
         An arena is one array, so it has to lie within one block.
         """
-        usable = sorted((region for region in self.regions if region.usable_for_arena), key=lambda r: r.base)
+        usable = sorted((region for region in self.regions if region.usable_for_arena), key=lambda r: r.base or 0)
         blocks: list[list[Region]] = []
         for region in usable:
-            if blocks and blocks[-1][-1].base + blocks[-1][-1].size_bytes == region.base:
+            if blocks and blocks[-1][-1].touches(region):
                 blocks[-1].append(region)
             else:
                 blocks.append([region])
         return tuple(sorted((tuple(block) for block in blocks), key=block_bytes, reverse=True))
+
+    @property
+    def arena_block_bytes(self) -> int:
+        """Size of the largest block, 0 if no region is usable."""
+        return max(map(block_bytes, self.blocks), default=0)
 
     @property
     def flash(self) -> Region | None:

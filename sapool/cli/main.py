@@ -6,7 +6,6 @@ the commands, or running one that needs no torch, must not load torch.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -27,6 +26,7 @@ COMMANDS = {
     "export": "Export a checkpoint to int8 TFLite or ONNX.",
     "memreport": "Report what a .tflite file needs in RAM and flash.",
     "plan": "Plan the memory of a .tflite file anew.",
+    "shrink": "Rewrite a .tflite file to need less arena.",
     "check": "Check models against the size budgets of a project.",
     "targets": "List the boards that are known.",
     "models": "List the networks and pooling methods that can be built.",
@@ -62,6 +62,8 @@ class LazyGroup(click.Group):
         """Find the command that `args` begins with."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
+            import difflib
+
             nearest = difflib.get_close_matches(args[0], known, n=1)
             hint = f"did you mean '{nearest[0]}'?" if nearest else f"commands: {', '.join(known)}"
             raise UsageError(f"no command '{args[0]}'", hint=hint)

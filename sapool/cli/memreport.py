@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from firmware_sim.report import Style, formats, render
-from sapool.cli.options import colour_wanted, emit, line_width, report_options
+from sapool.cli.options import colour_wanted, emit, line_width, report_options, size_option, target_file_option
 
 if TYPE_CHECKING:
+    from firmware_sim.profiles import Profile
     from firmware_sim.report.diff import Measured
+    from firmware_sim.targets import Reserve, Target
 
 _WHOLE_FILES = ("html", "svg")
 _LARGEST_REPORT = 64 * 1024**2
@@ -24,17 +27,31 @@ _LARGEST_REPORT = 64 * 1024**2
     help="A board (see 'sapool targets') or a profile such as host64 or cortex-m-reference; may be repeated, one report "
     "each. By default host64, the build that runs on this machine.",
 )  # fmt: skip
+@target_file_option
+@size_option("--reserve-ram", help="RAM that the application needs beside the model on a board, for example 24KiB.")
+@size_option("--reserve-flash", help="Flash that the code needs beside the model file on a board, for example 200KiB.")
 @click.option(
     "--diff", "other", type=click.Path(path_type=Path), metavar="OTHER",
     help="Compare instead: what grows or shrinks from MODEL to OTHER. Both may be models or JSON reports.",
 )  # fmt: skip
 @report_options(formats())
-def command(model: Path, names: tuple[str, ...], other: Path | None, format_: str, output: Path | None) -> None:
+def command(
+    model: Path,
+    names: tuple[str, ...],
+    target_files: tuple[Path, ...],
+    reserve_ram: int | None,
+    reserve_flash: int | None,
+    other: Path | None,
+    format_: str,
+    output: Path | None,
+) -> None:
     """Report what MODEL, a .tflite file, needs in TensorFlow Lite Micro.
 
     \b
     sapool memreport model.tflite
     sapool memreport model.tflite --target stm32f746 --target nrf52840
+    sapool memreport model.tflite --target nrf52840 --reserve-ram 64KiB --reserve-flash 400KiB
+    sapool memreport model.tflite --target-file board.json
     sapool memreport model.tflite --target cortex-m-reference --format json -o report.json
     sapool memreport model.tflite --format html -o report.html
     sapool memreport before.tflite --diff after.tflite --format markdown
@@ -42,20 +59,26 @@ def command(model: Path, names: tuple[str, ...], other: Path | None, format_: st
     Total, head and tail are what TFLM's recording allocator prints under these names, to the byte where the report says
     "exact". The peak layer is marked, with the tensors that are alive there.
 
+    On a board, the arena goes into the largest block of RAM and the file into flash. What is kept free beside them, 16 KiB
+    of RAM and 128 KiB of flash by default, is an assumption that every report states: a radio stack or an operating system
+    needs more.
+
     JSON follows the schema sapool.memreport/1; with several targets it is a list of such reports. csv has a row a layer,
     markdown is for pull requests, html is one page with pictures, and svg the arena map alone; neither of these loads
     anything. Whether the model fits does not change the exit code: that is what 'sapool check' is for.
     """
+    # Names first: a typing error must not cost the time of reading a large model.
+    wanted = _wanted(names, target_files)
+    reserve = _reserve(reserve_ram, reserve_flash, wanted, compares=other is not None)
     if other is not None:
-        emit(_comparison(model, other, names, format_, Style(width=line_width(output))), output)
+        chosen = [profile.id for profile, _ in wanted]
+        emit(_comparison(model, other, chosen, format_, Style(width=line_width(output))), output)
         return
-    from firmware_sim import memreport, read
+    from firmware_sim import memreport, profiles, read
     from firmware_sim.errors import UsageError
     from firmware_sim.report.notes import collect
-    from firmware_sim.targets import resolve
 
-    # Names first: a typing error must not cost the time of reading a large model.
-    wanted = [resolve(name) for name in names or ("host64",)]
+    wanted = wanted or [(profiles.get(profiles.DEFAULT), None)]
     if len(wanted) > 1 and format_ in _WHOLE_FILES:
         raise UsageError(
             f"a file in the format {format_} shows one target, not {len(wanted)}", hint="run it once for each"
@@ -64,14 +87,40 @@ def command(model: Path, names: tuple[str, ...], other: Path | None, format_: st
     style = Style(width=line_width(output), colour=colour_wanted(output))
     texts = [
         render(
-            memreport(content, profile=profile, target=target),
+            memreport(content, profile=profile, target=target, reserve=reserve),
             format_,
-            notes=collect(content, target),
+            notes=collect(content, target, profile=profile, reserve=reserve),
             style=style,
         )
         for profile, target in wanted
     ]
     emit(_join(texts, format_), output)
+
+
+def _wanted(names: Sequence[str], files: Sequence[Path]) -> list[tuple[Profile, Target | None]]:
+    if not names and not files:
+        return []
+    from firmware_sim import profiles, targets
+
+    own = [target for path in files for target in targets.load(path)]
+    return [*map(targets.resolve, names), *((profiles.get(target.profile), target) for target in own)]
+
+
+def _reserve(
+    ram: int | None, flash: int | None, wanted: Sequence[tuple[Profile, Target | None]], *, compares: bool
+) -> Reserve | None:
+    given = {name: size for name, size in (("ram_bytes", ram), ("flash_bytes", flash)) if size is not None}
+    if not given:
+        return None
+    from dataclasses import replace
+
+    from firmware_sim.errors import UsageError
+    from firmware_sim.targets import DEFAULT_RESERVE
+
+    if compares or not any(target for _, target in wanted):
+        reason = "--diff holds nothing against a board" if compares else "name one with --target or --target-file"
+        raise UsageError("a reserve is for a board", hint=reason)
+    return replace(DEFAULT_RESERVE, **given)
 
 
 def _join(texts: list[str], format_: str) -> str:
@@ -84,18 +133,19 @@ def _join(texts: list[str], format_: str) -> str:
     return "\n\n\n".join(texts)
 
 
-def _comparison(before: Path, after: Path, names: tuple[str, ...], format_: str, style: Style) -> str:
+def _comparison(before: Path, after: Path, chosen: Sequence[str], format_: str, style: Style) -> str:
+    """Compare two sides under the one profile of `chosen`, or under that of a stored side if it is empty."""
     from firmware_sim.errors import UsageError
     from firmware_sim.report import diff
 
     if format_ not in diff.formats():
         raise UsageError(f"--diff has no format '{format_}'", hint=f"formats: {', '.join(diff.formats())}")
-    if len(names) > 1:
-        raise UsageError(f"--diff compares for one target, not {len(names)}", hint="run it once for each")
+    if len(chosen) > 1:
+        raise UsageError(f"--diff compares for one target, not {len(chosen)}", hint="run it once for each")
     sides = [_stored(path) if path.suffix.lower() == ".json" else None for path in (before, after)]
     stored = next((side for side in sides if side is not None), None)
-    profile = _profile(names[0] if names else stored.profile if stored else "host64")
-    if names and any(side is not None and side.profile != profile for side in sides):
+    profile = chosen[0] if chosen else _profile(stored.profile if stored else "host64")
+    if chosen and any(side is not None and side.profile != profile for side in sides):
         raise UsageError(
             f"a report is for another profile than {profile}",
             hint="leave --target out, or compare the models themselves",

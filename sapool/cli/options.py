@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -40,6 +39,27 @@ def report_options(formats: Iterable[str]) -> Callable[[Command], Command]:
     return decorate
 
 
+def size_option(*names: str, help: str) -> Callable[[Command], Command]:
+    """An option that takes a size, as bytes or text such as "96 KiB", and hands on bytes, None if it is not given."""
+
+    def convert(ctx: click.Context, option: click.Parameter, value: str | None) -> int | None:
+        from firmware_sim import sizes
+        from firmware_sim.errors import UsageError
+
+        try:
+            return None if value is None else sizes.parse(value)
+        except UsageError as error:
+            raise UsageError(error.message, where=option.opts[0], hint=error.hint) from error
+
+    return click.option(*names, metavar="SIZE", callback=convert, help=help)
+
+
+target_file_option = click.option(
+    "--target-file", "target_files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+    help="A JSON file with a board of your own, written as 'sapool targets BOARD --format json' does; may be repeated.",
+)  # fmt: skip
+
+
 def emit(text: str, output: Path | None) -> None:
     """Print `text` to standard output, or put it into the file `output`."""
     if output is None:
@@ -59,5 +79,7 @@ def colour_wanted(output: Path | None) -> bool:
 def line_width(output: Path | None) -> int:
     """Columns of the terminal; a fixed number for files and pipes, so that they do not change with the window."""
     if output is None and sys.stdout.isatty():
+        import shutil
+
         return max(80, shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns)
     return _PLAIN_WIDTH

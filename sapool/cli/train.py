@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.command(name="train")
 @data_options
 @click.option(
-    "--model", required=True, metavar="SPEC", help="Backbone, pooling and strides; `sapool models` lists them."
+    "--model",
+    required=True,
+    metavar="SPEC",
+    help="Backbone, pooling and strides, or a preset; `sapool models` lists them.",
 )
 @click.option("--width", type=float, help="Multiplier of the channels.")
 @click.option("--resolution", type=int, help="Height and width of the images, in pixels.")

@@ -6,13 +6,12 @@ import numpy as np
 
 from exporters.lower import Builder, Value, lower_module, register
 from exporters.lower.arrays import array
-from sapool.lowering.gates import product
 from sapool.pooling.subspace_attention import SubspaceAttention, SubspaceAttentionPooling
 
 
 @register(SubspaceAttention)
 def subspace_attention(module: SubspaceAttention, builder: Builder, x: Value) -> Value:
-    return product(builder, x, gate(module, builder, x))
+    return builder.elementwise("MUL", x, gate(module, builder, x))
 
 
 @register(SubspaceAttentionPooling)
@@ -21,7 +20,7 @@ def subspace_attention_pooling(module: SubspaceAttentionPooling, builder: Builde
     pooled = builder.average_pool(x, module.stride)
     with builder.at(f"{builder.where}.attention"):
         factor = gate(module.attention, builder, x)
-    return product(builder, pooled, factor)
+    return builder.elementwise("MUL", pooled, factor)
 
 
 def gate(module: SubspaceAttention, builder: Builder, x: Value) -> Value:

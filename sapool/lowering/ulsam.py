@@ -7,11 +7,8 @@ import numpy as np
 from exporters.lower import Builder, Value, lower_module, register
 from exporters.lower.arrays import array, batch_norm
 from exporters.lower.builder import FloatArray
-from sapool.lowering.gates import product
+from sapool.lowering import gates
 from sapool.pooling.ulsam import ULSAM, UlsamPooling
-
-MOST_GROUPS = 10
-"""CONCATENATION takes no more inputs (TFLM, kernels/concatenation.cc)."""
 
 
 @register(UlsamPooling)
@@ -25,16 +22,12 @@ def ulsam_pooling(module: UlsamPooling, builder: Builder, x: Value) -> Value:
 def ulsam(module: ULSAM, builder: Builder, x: Value) -> Value:
     """x * (1 + c*A): the factor of all channels is one 1x1 convolution of the g attention maps, with a bias of 1.
 
-    Softmax has steps of 1/256 on the device: attention below half of one, as a uniform one above 22x22, is lost.
+    Softmax has steps of 1/256 on the device: attention below half of one, as a uniform one above 22x22, is lost. That is
+    also where its kernel ends (`gates.MOST_SHARES`).
 
     Raises:
-        ExportError: more groups than one CONCATENATION joins.
+        ExportError: a map above 22x22.
     """
-    if module.groups > MOST_GROUPS:
-        raise builder.refuse(
-            f"ULSAM of {module.groups} groups: their maps are joined by one CONCATENATION, of at most {MOST_GROUPS}",
-            f"use {MOST_GROUPS} groups or fewer",
-        )
     _, height, width, channels = x.shape
     t = builder.affine(lower_module(module.scale, builder, x), *batch_norm(module.scale_bn))
     t = builder.pool(builder.unary("RELU", t), "MAX_POOL_2D", (3, 3), (1, 1), "SAME")
@@ -43,14 +36,16 @@ def ulsam(module: ULSAM, builder: Builder, x: Value) -> Value:
     maps = []
     for point, bias in zip(points, shift, strict=True):
         scores = builder.unary("RELU", builder.conv(t, point[None, :, None, None], np.array([bias])))
-        shares = builder.softmax(builder.reshape(scores, (1, 1, height * width)))
+        shares = gates.shares(builder, builder.reshape(scores, (1, 1, height * width)))
         maps.append(builder.reshape(shares, (1, height, width, 1)))
-    attention = maps[0] if len(maps) == 1 else builder.concatenation(maps)
+    attention = builder.concatenation(maps)
     strength = np.ones(module.groups, np.float32)
     if module.gain is not None:
         strength += height * width * array(module.gain)
     spread = by_group(module, np.repeat(strength[:, None], channels // module.groups, axis=1)).T
-    return product(builder, x, builder.conv(attention, spread[:, :, None, None], np.ones(channels, np.float32)))
+    return builder.elementwise(
+        "MUL", x, builder.conv(attention, spread[:, :, None, None], np.ones(channels, np.float32))
+    )
 
 
 def by_group(module: ULSAM, weights: FloatArray) -> FloatArray:

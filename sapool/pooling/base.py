@@ -98,6 +98,6 @@ def fitting(who: str, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     if (height, width) != size:
         raise UsageError(
             f"{who}: a map of {height}x{width} meets a layer made for {size[0]}x{size[1]}",
-            hint="make the layer for this size; without a size, where the method has none",
+            hint="make the layer for this size, or without one where the method needs none",
         )
     return x

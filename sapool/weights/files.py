@@ -39,7 +39,10 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
     for name, value in content.items():
         if not isinstance(value, torch.Tensor):
             raise FileError(f"not a state dict: {name!r} is a {type(value).__name__}", where=path, hint=_HINT)
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise FileError(f"{name} is no plain tensor (sparse, quantised or without values)", where=path)
+        # In the precision of the networks, in which a huge double is infinite.
+        if value.is_floating_point() and not bool(torch.isfinite(value.float()).all()):
             raise FileError(f"{name} holds values that are not finite", where=path)
     parallel = all(str(name).startswith(_PARALLEL) for name in content)
     return {str(name).removeprefix(_PARALLEL) if parallel else str(name): value for name, value in content.items()}

@@ -105,7 +105,7 @@ def load_weights(
 
 def _refed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     weight, mean = "stem.0.weight", "stem.1.running_mean"
-    return dict(zip((weight, mean), inputs.fold(tensors[weight], tensors[mean]), strict=True))
+    return dict(zip((weight, mean), inputs.fold(tensors[weight].float(), tensors[mean].float()), strict=True))
 
 
 def _read(path: str | Path, wanted: ModelSpec) -> _Source:

@@ -57,7 +57,7 @@ def test_markdown_has_the_totals_and_all_layers():
     report = memreport(SMALL, target="nrf52840")
     lines = render(report, "markdown", notes=["a note"]).splitlines()
     tables = [cells(line) for line in lines if line.startswith("|")]
-    assert all(len(row) in (3, 5, 8) for row in tables)
+    assert all(len(row) in (3, 6, 8) for row in tables)
     for layer in report.layers:
         number = f"**{layer.index}**" if layer.peak else str(layer.index)
         figures = (layer.live_bytes, layer.scratch_bytes, layer.persistent_bytes, layer.macs, layer.weight_bytes)
@@ -66,7 +66,8 @@ def test_markdown_has_the_totals_and_all_layers():
     assert totals["arena, total"][0].split(" bytes")[0] == f"{report.arena.total_bytes:,}"
     assert totals["arena, total"][1] == "exact"
     for region in report.target.regions:
-        assert [region.name, region.kind, f"{region.size_bytes:,}", f"{region.used_bytes:,}", "yes"] in tables
+        figures = (region.size_bytes, region.used_bytes, region.reserved_bytes)
+        assert [region.name, region.kind, *(f"{figure:,}" for figure in figures), "yes"] in tables
     assert "> a note" in lines
     assert any(line.startswith("- **peak 0 CONV") for line in lines)
 

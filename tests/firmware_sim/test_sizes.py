@@ -44,3 +44,9 @@ def test_what_is_described_is_read_again(size_bytes):
 def test_kibibytes_are_shown_beside_bytes():
     assert sizes.describe(1000) == "1,000 bytes"
     assert sizes.describe(98304) == "98,304 bytes (96.0 KiB)"
+
+
+def test_shares_are_reckoned_in_decimals():
+    """In binary floating point, 0.57 of 100 is 56.99999999999999."""
+    assert [sizes.share_bytes(100, share) for share in (0.57, 0.29, 1.0, 0.0, 0.999)] == [57, 29, 100, 0, 99]
+    assert sizes.share_bytes(1000, 2.3) == 2300

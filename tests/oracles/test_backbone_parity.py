@@ -41,7 +41,7 @@ FURTHER = [
 # A ReLU is part of a convolution or of an addition, never an operator.
 ALLOWED = {
     "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MUL", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", "BATCH_MATMUL", "SOFTMAX",
-    "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE", "CONCATENATION",
+    "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR", "CONCATENATION",
 }  # fmt: skip
 
 

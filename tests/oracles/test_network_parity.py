@@ -24,7 +24,7 @@ pytestmark = pytest.mark.oracle
 # Operators that may appear, and no other: no QUANTIZE, PAD, TRANSPOSE, FULLY_CONNECTED, MEAN.
 ALLOWED = {
     "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MUL", "DIV", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", "BATCH_MATMUL",
-    "SOFTMAX", "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR",
+    "SOFTMAX", "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR", "CONCATENATION",
 }  # fmt: skip
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +21,19 @@ from torch import nn
 import sapool.lowering  # noqa: F401
 from exporters import tflite
 from exporters.errors import ExportError
+from exporters.flatbuffer import serialise
+from exporters.lower import Builder
 from exporters.parity import compare
+from exporters.quantize import observe, quantize
 from firmware_sim import memreport
 from firmware_sim.model import read
 from firmware_sim.run.litert import LiteRt
-from sapool import catalog, pooling
+from sapool import catalog, models, pooling
 from sapool.data import preprocessing
+from sapool.lowering.gates import MOST_SHARES
 from sapool.pooling.subspace_attention import SubspaceAttention
 from sapool.pooling.ulsam import ULSAM
+from sapool.spec import parse
 
 pytestmark = pytest.mark.oracle
 
@@ -45,13 +54,15 @@ LAYERS = [
     ("blurpool", 8, 8, {"taps": 1}, EXACT, "DEPTHWISE_CONV_2D"),
     ("ulsam", 8, 8, {"groups": 1}, EXACT,
      "DEPTHWISE_CONV_2D MAX_POOL_2D CONV_2D RESHAPE SOFTMAX RESHAPE CONV_2D MUL AVERAGE_POOL_2D"),
+    ("ulsam", 8, 2, {"groups": 1}, EXACT,
+     "DEPTHWISE_CONV_2D MAX_POOL_2D CONV_2D RESHAPE SOFTMAX RESHAPE CONV_2D MUL AVERAGE_POOL_2D"),
     ("ulsam", 8, 16, {"groups": 2, "gain": True}, EXACT,
      "DEPTHWISE_CONV_2D MAX_POOL_2D CONV_2D RESHAPE SOFTMAX RESHAPE CONV_2D RESHAPE SOFTMAX RESHAPE CONCATENATION CONV_2D "
      "MUL AVERAGE_POOL_2D"),
     ("lip", 8, 16, {}, APPROXIMATED,
      "CONV_2D LOGISTIC DEPTHWISE_CONV_2D MUL AVERAGE_POOL_2D AVERAGE_POOL_2D DIV"),
-    ("softpool", 8, 16, {}, EXACT, "DEPTHWISE_CONV_2D RESHAPE SOFTMAX MUL RESHAPE CONV_2D"),
-    ("softpool", 1, 8, {}, EXACT, "CONV_2D RESHAPE SOFTMAX MUL RESHAPE CONV_2D"),
+    ("softpool", 8, 16, {}, EXACT, "DEPTHWISE_CONV_2D RESHAPE SOFTMAX RESHAPE MUL CONV_2D"),
+    ("softpool", 1, 8, {}, EXACT, "CONV_2D RESHAPE SOFTMAX RESHAPE MUL CONV_2D"),
 ]  # fmt: skip
 
 
@@ -135,6 +146,19 @@ def test_modules_that_keep_the_shape_reach_the_device_unchanged(module):
     assert int8_error(net, model, 8) < 0.06
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max/blurpool/ulsam/softpool/max/subspace_attention/max-1222121:resolution=64,width=0.2",
+        "lip-2121111:placement=after,width=0.2",
+        "ulsam-1221121:placement=end,groups=8,gain=true,width=0.2",
+    ],
+)
+def test_networks_reach_the_device_unchanged(text):
+    spec = parse(f"mobilenet_v2-{text}")
+    checked(randomise(models.build(spec)), spec.resolution, APPROXIMATED)
+
+
 def test_a_group_without_attention_reaches_the_device_unchanged():
     # No score is above zero: the range of the softmax' input is empty.
     net = randomise(Around(ULSAM(8, 2), 8))
@@ -170,10 +194,46 @@ def test_what_has_no_integer_form_says_so(name):
     assert "ONNX" in refusal.value.hint
 
 
-def test_more_groups_than_can_be_joined_are_refused():
-    net = Around(ULSAM(16, 16), 16)
-    with pytest.raises(ExportError, match=r"ULSAM of 16 groups.*at most 10"):
-        tflite.export(net, (1, 3, 8, 8), [preprocessing.to_float(images(8))])
+def test_more_groups_than_one_concatenation_joins():
+    net = randomise(Around(ULSAM(16, 16), 16))
+    checked(net, 8, EXACT)
+
+
+@pytest.mark.parametrize(
+    ("layer", "places"), [(lambda: ULSAM(4, 1), 23 * 23), (lambda: pooling.create(
+        "self_attentive", channels=4, stride=1, size=(23, 23), patch=1), 23 * 23)], ids=["ulsam", "self_attentive"]
+)  # fmt: skip
+def test_attention_over_more_places_than_the_kernel_bears_is_refused(layer, places):
+    with pytest.raises(ExportError, match=f"attention over {places} places"):
+        tflite.export(Around(layer(), 4), (1, 3, 23, 23), [preprocessing.to_float(images(23))])
+
+
+def test_uniform_attention_over_the_most_places_runs():
+    net = randomise(Around(ULSAM(4, 1), 4))
+    with torch.no_grad():
+        net.layer.point_bn.bias.fill_(-100)
+    assert 22 * 22 <= MOST_SHARES < 23 * 23
+    checked(net, 22, EXACT)
+
+
+@pytest.mark.parametrize(("terms", "ends"), [(MOST_SHARES, 0), (MOST_SHARES + 1, -6)])
+@pytest.mark.parametrize("runtime", ["litert.LiteRt", "tflm.Tflm"])
+def test_the_softmax_of_both_runtimes_ends_where_it_is_said_to(terms, ends, runtime, tmp_path):
+    builder = Builder()
+    x = builder.input((1, 1, 1, terms))
+    row = builder.reshape(builder.conv(x, np.ones((1, 1, 1, 1), np.float32), None), (1, 1, terms))
+    graph = builder.finish([x], [builder.softmax(row)])
+    data = np.zeros((2, 1, terms, 1), np.float32)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(serialise(quantize(graph, observe(graph, [data])), description="equal scores"))
+    module, name = runtime.split(".")
+    code = (
+        f"import numpy, sys; from firmware_sim.run.{module} import {name}; "
+        f"{name}(open(sys.argv[1], 'rb').read()).invoke(numpy.zeros((1, 1, {terms}, 1), numpy.int8))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run([sys.executable, "-c", code, str(path)], env=environment, capture_output=True, check=False)
+    assert done.returncode == ends
 
 
 def test_every_method_is_exported_or_refused():

@@ -15,7 +15,7 @@ from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.lower import Builder
 from exporters.parity import compare
 from exporters.quantize import Range, quantize
-from exporters.quantize.exact import is_exact
+from exporters.quantize.exact import exact_scales, is_exact
 from exporters.quantize.scales import sigmoid_is_clear
 
 pytestmark = pytest.mark.oracle
@@ -71,6 +71,28 @@ def test_a_relu_alone_needs_an_exact_quotient():
     source, output = Quantization((0.00030659011,), (-84,)), Quantization((0.000254097016,), (-128,))
     assert differing("RELU", source, output) == 1
     assert not is_exact("RELU", source.scale[0], source.scale[0], output.scale[0])
+
+
+def matrix_product(first, second, output):
+    """Inputs on which the product of two random matrices under these scales differs, of 40."""
+    tensors = {
+        "a": Tensor("a", (1, 64, 8), "int8", None, first), "b": Tensor("b", (1, 64, 8), "int8", None, second),
+        "y": Tensor("y", (1, 64, 64), "int8", None, output),
+    }  # fmt: skip
+    op = Operator("BATCH_MATMUL", ("a", "b"), ("y",), {"adj_x": False, "adj_y": True})
+    content = serialise(Graph(tensors, (op,), ("a", "b"), ("y",)), description="")
+    rng = np.random.default_rng(2)
+    return compare(content, *(rng.integers(-128, 128, (40, 64, 8)).astype(np.int8) for _ in range(2))).differing
+
+
+def test_products_of_matrices_need_an_exact_multiplier():
+    # Scales of a layer whose scores came out differently.
+    a, b, y = 0.008555850945413113, 0.021574093028903008, 0.01841450296342373
+    assert matrix_product(Quantization((a,), (-8,)), Quantization((b,), (-126,)), Quantization((y,), (-34,))) > 0
+    found = exact_scales([("BATCH_MATMUL", "a", "b", "y")], {"a": a, "b": b, "y": y}, {})
+    assert is_exact("BATCH_MATMUL", found["a"], found["b"], found["y"])
+    points = {"a": -8, "b": -126, "y": -34}
+    assert matrix_product(*(Quantization((found[name],), (point,)) for name, point in points.items())) == 0
 
 
 def test_a_hard_swish_of_negative_values_only_is_not_refused():

@@ -32,9 +32,15 @@ def test_the_wheel_holds_the_three_packages_and_their_data(wheel):
     for name in (
         "sapool/cli/main.py", "sapool/py.typed", "exporters/operators.json", "firmware_sim/schema/tflite.json",
         "firmware_sim/memory/sizes/core.json", "firmware_sim/targets/data/stm32f746.json",
+        "sapool/presets.json", "sapool/prices.json",
+        "firmware_sim/targets/target-1.schema.json",
+        "firmware_sim/budget/sapool-1.schema.json", "firmware_sim/budget/check-1.schema.json", "sapool/pytest_plugin.py",
     ):  # fmt: skip
         assert name in names
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]
+    (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
+    text = zipfile.ZipFile(wheel).read(entry_points).decode()
+    assert "[pytest11]\nsapool = sapool.pytest_plugin\n" in text
 
 
 def test_memreport_runs_in_an_empty_environment(wheel, tmp_path):
@@ -55,5 +61,10 @@ def test_memreport_runs_in_an_empty_environment(wheel, tmp_path):
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["arena"]["exact"] is True
+    (tmp_path / "sapool.toml").write_text('[[budget]]\nmodel = "*.tflite"\ntarget = "stm32f446re"\narena = 100\n')
+    command = [home / "bin" / "sapool", "check", "--report", "sarif=check.sarif"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert json.loads((tmp_path / "check.sarif").read_text("utf-8"))["runs"][0]["tool"]["driver"]["version"]
     absent = "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) for m in ('torch', 'lightning', 'onnx')))"
     assert subprocess.run([python, "-c", absent], env=environment, check=False).returncode == 0

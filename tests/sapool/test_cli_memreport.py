@@ -1,4 +1,4 @@
-"""`sapool memreport` and `sapool targets`."""
+"""`sapool memreport`."""
 
 from __future__ import annotations
 
@@ -188,24 +188,86 @@ def test_terminals_get_colour_unless_no_color_is_set(model, no_color, coloured):
     assert (b"\x1b[" in output) is coloured
 
 
-def test_targets_are_listed(capsys):
-    assert main(["targets"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["board", *targets.ids()]
-    assert any(line.startswith("stm32f746 ") and "320 KiB" in line for line in lines)
+def test_the_reserve_is_stated_in_every_format_and_can_be_changed(model, capsys):
+    arguments = ["memreport", str(model), "-t", "stm32f446re"]
+    assert main([*arguments, "--format", "json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    assert (before["target"]["ram_reserve_bytes"], before["target"]["flash_reserve_bytes"]) == (16384, 131072)
+    arguments += ["--reserve-ram", "20 KiB", "--reserve-flash", "1000"]
+    assert main([*arguments, "--format", "json"]) == 0
+    after = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator(schema()).validate(after)
+    assert (after["target"]["ram_reserve_bytes"], after["target"]["flash_reserve_bytes"]) == (20480, 1000)
+    assert before["target"]["margin_bytes"] - after["target"]["margin_bytes"] == 4096
+    note = "The fit leaves 20,480 bytes (20.0 KiB) of RAM for stack, heap and globals and 1,000 bytes of flash for code"
+    assert any(text == f"{note}: as asked for." for text in after["notes"])
+    for format in ("text", "markdown", "html"):
+        assert main([*arguments, "--format", format]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert note in out
+        assert "reserved" in out
+        assert "20,480" in out
 
 
-def test_targets_as_json_have_their_sources(capsys):
-    assert main(["targets", "--format", "json"]) == 0
-    content = json.loads(capsys.readouterr().out)
-    assert len(content["targets"]) == len(targets.ids())
-    assert all(region["source"] for target in content["targets"] for region in target["regions"])
-
-
-def test_one_target_is_shown_with_everything(capsys):
-    assert main(["targets", "rp2040"]) == 0
+def test_a_reserve_that_leaves_no_room_says_so(model, capsys):
+    assert main(["memreport", str(model), "-t", "nrf52832", "--reserve-ram", "64KiB"]) == 0
     out = capsys.readouterr().out
-    for region in targets.get("rp2040").regions:
-        assert region.name in out
-        assert region.source in out
-    assert main(["targets", "rp2041"]) == 2
+    assert "does not fit nrf52832" in out
+    assert "too small" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-t", "rp2040", "--reserve-ram", "much"], "--reserve-ram: 'much' is not a size"),
+        (["-t", "rp2040", "--reserve-flash", "-1"], "--reserve-flash: '-1' is not a size"),
+        (["--reserve-ram", "1"], "a reserve is for a board"),
+        (["-t", "host64", "--reserve-flash", "1"], "name one with --target"),
+        (["-t", "rp2040", "--diff", "x.tflite", "--reserve-ram", "1"], "--diff holds nothing against a board"),
+    ],
+)
+def test_reserves_that_make_no_sense_are_2(arguments, words, model, capsys):
+    assert main(["memreport", str(model), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert words in err
+    assert out == ""
+
+
+@pytest.fixture
+def board(tmp_path) -> Path:
+    path = tmp_path / "board.json"
+    path.write_text(json.dumps({**targets.record(targets.get("stm32f746")), "id": "my-board"}), "utf-8")
+    return path
+
+
+def test_a_board_of_ones_own(board, model, capsys):
+    arguments = ["memreport", str(model), "--target-file", str(board), "--format", "json"]
+    assert main(arguments) == 0
+    own = json.loads(capsys.readouterr().out)
+    assert own["target"]["id"] == "my-board"
+    assert main(["memreport", str(model), "-t", "stm32f746", "--format", "json"]) == 0
+    ours = json.loads(capsys.readouterr().out)
+    assert {**own["target"], "id": ""} == {**ours["target"], "id": ""}
+    assert own["arena"] == ours["arena"]
+    assert main([*arguments, "-t", "nrf52840"]) == 0
+    assert [report["target"]["id"] for report in json.loads(capsys.readouterr().out)] == ["nrf52840", "my-board"]
+
+
+def test_a_board_of_ones_own_chooses_the_profile_of_a_comparison(board, model, capsys):
+    arguments = ["memreport", str(model), "--diff", str(model), "--format", "json"]
+    assert main([*arguments, "--target-file", str(board)]) == 0
+    own = capsys.readouterr().out
+    assert main([*arguments, "-t", "cortex-m-cmsis-nn-dsp"]) == 0
+    assert own == capsys.readouterr().out
+    assert main([*arguments, "--target-file", str(board), "-t", "host64"]) == 2
+    assert "one target, not 2" in capsys.readouterr().err
+
+
+def test_a_target_file_that_is_wrong_is_2_before_the_model_is_read(board, capsys):
+    board.write_text('{"id": "x",\n "core": "M4",\n "prfile": "host64"}')
+    assert main(["memreport", "none.tflite", "--target-file", str(board)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {board}:3: 'prfile': is no field that is known\n  did you mean 'profile'?\n"
+    )
+    assert main(["memreport", "none.tflite", "-t", str(board)]) == 2
+    assert "--target-file" in capsys.readouterr().err

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.tflite_files import small_network, tflite
 
-from firmware_sim import profiles
+from firmware_sim import profiles, targets
 from firmware_sim.report import formats
 from sapool.cli.main import main
 
@@ -51,9 +52,27 @@ def test_links_lead_somewhere():
         assert (ROOT / "docs" / link).is_file(), link
 
 
+def test_the_boards_are_counted_and_the_example_is_one(tmp_path):
+    assert f"lists {len(targets.ids())} boards" in TEXT
+    (example,) = blocks("json")
+    path = tmp_path / "board.json"
+    path.write_text(example, "utf-8")
+    (board,) = targets.load(path)
+    assert board.arena_block_bytes == 128 * 1024
+
+
+def test_the_commands_for_boards_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.tflite").write_bytes(tflite(small_network()))
+    (lines,) = [block.splitlines() for block in blocks("sh") if "--target-file" in block]
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0, line
+
+
 def test_the_commands_of_comparisons_are_those_of_the_tool(capsys):
     assert main(["memreport", "--help"]) == 0
     help_ = capsys.readouterr().out
-    for line in blocks("sh")[1].splitlines():
+    (lines,) = [block.splitlines() for block in blocks("sh") if "--diff" in block]
+    for line in lines:
         for option in re.findall(r"--\w+", line):
             assert option in help_

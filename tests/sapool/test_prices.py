@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,15 @@ def test_a_preset_may_stand_in_place_of_a_specification(capsys):
     assert main(["models", "subspace_v2_10_classes:resolution=32", "--format", "json"]) == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]
     assert model["spec"] == str(parse("subspace_v2_10_classes:resolution=32"))
+
+
+@pytest.mark.parametrize("name", list(prices.named()))
+def test_the_page_on_networks_has_the_same_figures(name):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "networks.md").read_text("utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    cells = [cell.strip() for cell in row.split("|")]
+    model = prices.stored()[prices.named()[name]]
+    figures = (model["parameters"], model["macs"], model["arena"]["total_bytes"])
+    assert set(cells) >= {f"{figure:,}" for figure in figures}
+    for published in (preset.published for preset in presets.all() if preset.name == name):
+        assert all(figure in row for figure in published.values())

@@ -2,7 +2,7 @@
 
 from firmware_sim.report.diff.compare import Difference, FigureChange, LayerChange, compare
 from firmware_sim.report.diff.formats import formats, render, schema
-from firmware_sim.report.diff.measured import LayerFigures, Measured, from_json, from_report
+from firmware_sim.report.diff.measured import LayerFigures, Measured, from_dict, from_json, from_report
 
 __all__ = [
     "Difference",
@@ -12,6 +12,7 @@ __all__ = [
     "Measured",
     "compare",
     "formats",
+    "from_dict",
     "from_json",
     "from_report",
     "render",

@@ -70,6 +70,11 @@ class Difference:
     figures: tuple[FigureChange, ...]
     layers: tuple[LayerChange, ...]
 
+    def movers(self, figure: str, count: int) -> list[LayerChange]:
+        """The layers of which one of the `LAYER_FIGURES` changed most, at most `count`; in the order of `after` if equal."""
+        moved = [layer for layer in self.layers if layer.change(figure)]
+        return sorted(moved, key=lambda layer: -abs(layer.change(figure)))[:count]
+
     def largest(self) -> list[LayerChange]:
         """Layers that are not the same, those first whose live bytes changed most, then MACs."""
         different = [layer for layer in self.layers if layer.kind != "same"]

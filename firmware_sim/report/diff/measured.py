@@ -48,7 +48,7 @@ class Measured:
 
 def from_report(report: MemoryReport) -> Measured:
     """The side that a report in memory makes."""
-    return _measured(as_dict(report), report.model.path)
+    return from_dict(as_dict(report), report.model.path)
 
 
 def from_json(content: bytes, where: str) -> Measured:
@@ -67,10 +67,15 @@ def from_json(content: bytes, where: str) -> Measured:
         report = report[0]
     if not isinstance(report, dict) or report.get("schema") != ID:
         raise FileError(f"not a memory report of the schema {ID}", where=where, hint="sapool memreport --format json")
-    return _measured(report, where)
+    return from_dict(report, where)
 
 
-def _measured(report: Mapping[str, Any], where: str) -> Measured:
+def from_dict(report: Mapping[str, Any], where: str) -> Measured:
+    """The side that the content of a report makes; what is not compared need not be in it.
+
+    Raises:
+        FileError: something that is compared is missing, or is no count.
+    """
     arena = _get(report, "arena", dict, where)
     layers = _get(report, "layers", list, where)
     if len(layers) > _MOST_LAYERS:

@@ -1,0 +1,8 @@
+"""What an operator may write over: which kernels are done with the bytes of an input that their output overwrites.
+
+rules.json   per kind of operator and kernel library: in which steps a kernel reads and writes, with the source
+rules.py     finds the rule of an operator
+windows.py   where convolutions and pools read
+distance.py  how far above its output an input has to begin
+replay.py    checks a finished plan step by step, without these distances
+"""

@@ -1,0 +1,246 @@
+"""A model that is being rewritten. Passes are plain functions from draft to draft.
+
+While it is a draft, tensors and operators keep the numbers that they have in the file (`Tensor.index`, `Operator.index`);
+`finish` numbers them anew. So a pass can drop and reorder without renumbering, and everything about a tensor or an
+operator that it does not touch is written as it was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from firmware_sim.errors import ModelError
+from firmware_sim.memory.offline import METADATA, encode
+from firmware_sim.model import Model, Operator, Subgraph, Tensor, read
+from firmware_sim.rewrite.records import Record, read_records, write_records
+from firmware_sim.rewrite.trailing import moved
+
+NEW_BUFFER: Final = -1
+"""`Tensor.buffer` of a constant whose data a pass has made."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftGraph:
+    """A subgraph; `tensors` by their numbers, `operators` in the order of execution."""
+
+    tensors: Mapping[int, Tensor]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def readers(self) -> Counter[int]:
+        """How often each tensor is read, by operators and as an output of the graph."""
+        counts = Counter(index for operator in self.operators for index in operator.inputs if index >= 0)
+        counts.update(self.outputs)
+        return counts
+
+    def used(self) -> set[int]:
+        """Tensors that anything refers to."""
+        named = (*self.inputs, *self.outputs)
+        return {
+            index
+            for operator in self.operators
+            for index in (*operator.inputs, *operator.outputs, *operator.intermediates)
+            if index >= 0
+        }.union(named)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A model and the file that it came from.
+
+    Attributes:
+        model: as it was read.
+        graphs: its subgraphs, edited.
+        metadata: entries to add or to replace.
+        offsets: per subgraph, tensor to its place in the arena; None leaves the plan to TFLM.
+    """
+
+    model: Model
+    content: bytes
+    root: Record
+    end_bytes: int
+    graphs: tuple[DraftGraph, ...]
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    offsets: tuple[Mapping[int, int], ...] | None = None
+
+    def with_graph(self, number: int, graph: DraftGraph) -> Draft:
+        """The draft with another subgraph of that number."""
+        return replace(self, graphs=(*self.graphs[:number], graph, *self.graphs[number + 1 :]))
+
+
+def open_draft(content: bytes, *, name: str | None = None) -> Draft:
+    """A draft that changes nothing yet.
+
+    Raises:
+        ModelError: the file cannot be read, or not without losing something.
+    """
+    model = read(content, name=name)
+    try:
+        root, end_bytes = read_records(content)
+    except ModelError as error:
+        raise ModelError(error.message, where=model.path, hint=error.hint) from error
+    return Draft(model, content, root, end_bytes, tuple(_graph(subgraph) for subgraph in model.subgraphs))
+
+
+def _graph(subgraph: Subgraph) -> DraftGraph:
+    tensors = {tensor.index: tensor for tensor in subgraph.tensors}
+    return DraftGraph(tensors, subgraph.operators, subgraph.inputs, subgraph.outputs)
+
+
+def finish(draft: Draft) -> bytes:
+    """The file of a draft: the same draft gives the same bytes.
+
+    Operator codes and buffers that nothing uses any more are left out. A plan that the file brought along gives way to
+    `Draft.offsets`, since it counts tensors that may be gone.
+    """
+    buffers = _Buffers(draft.root.records("buffers"))
+    metadata = [
+        entry.replaced(buffer=buffers.kept(entry.integer("buffer"))) for entry in draft.root.records("metadata")
+    ]
+    codes = _Codes(draft)
+    numbers = [{index: number for number, index in enumerate(sorted(graph.tensors))} for graph in draft.graphs]
+    subgraphs = tuple(
+        _subgraph(record, draft.model.subgraphs[number], graph, numbers[number], buffers, codes)
+        for number, (record, graph) in enumerate(zip(draft.root.records("subgraphs"), draft.graphs, strict=True))
+    )
+    legacy = tuple(buffers.kept(index) for index in draft.root.integers("metadata_buffer"))
+    for name, data in _entries(draft).items():
+        buffer = buffers.added(data)
+        place = next((n for n, entry in enumerate(metadata) if entry.fields.get("name") == name.encode()), None)
+        if place is None:
+            metadata.append(Record("Metadata", {"name": name.encode(), "buffer": buffer}))
+        else:
+            metadata[place] = metadata[place].replaced(buffer=buffer)
+    root = draft.root.replaced(
+        operator_codes=codes.records(),
+        subgraphs=subgraphs,
+        metadata=tuple(metadata) or None,
+        metadata_buffer=legacy or None,
+        signature_defs=tuple(_signature(s, numbers) for s in draft.root.records("signature_defs")) or None,
+        buffers=tuple(buffers.records),
+    )
+    flatbuffer = write_records(root)
+    trailing = draft.content[draft.end_bytes :]
+    return flatbuffer + moved(trailing, draft.end_bytes, len(flatbuffer)) if any(trailing) else flatbuffer
+
+
+def _entries(draft: Draft) -> Mapping[str, bytes]:
+    if draft.offsets is None and METADATA not in draft.model.metadata:
+        return draft.metadata
+    places = draft.offsets or tuple({} for _ in draft.graphs)
+    words = [
+        graph_places.get(index)
+        for graph, graph_places in zip(draft.graphs, places, strict=True)
+        for index in sorted(graph.tensors)
+    ]
+    return {**draft.metadata, METADATA: encode(words)}
+
+
+class _Buffers:
+    """The buffers of the new file. Number 0 is the empty one that every tensor without data refers to."""
+
+    def __init__(self, old: tuple[Record, ...]) -> None:
+        self.old = old
+        self.records: list[Record] = [Record("Buffer", {})]
+        self.numbers: dict[int, int] = {}
+
+    def kept(self, index: int) -> int:
+        """Number of a buffer of the old file."""
+        if "data" not in self.old[index].fields or not len(self.old[index].fields["data"]):  # type: ignore[arg-type]
+            return 0
+        if index not in self.numbers:
+            self.numbers[index] = len(self.records)
+            self.records.append(self.old[index])
+        return self.numbers[index]
+
+    def added(self, data: bytes | memoryview) -> int:
+        """Number of a buffer with new data."""
+        self.records.append(Record("Buffer", {"data": memoryview(data)}))
+        return len(self.records) - 1
+
+
+class _Codes:
+    """The operator codes that the operators left still use, in their old order."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.old = draft.root.records("operator_codes")
+        used = {
+            record.records("operators")[operator.index].integer("opcode_index")
+            for record, graph in zip(draft.root.records("subgraphs"), draft.graphs, strict=True)
+            for operator in graph.operators
+        }
+        self.numbers = {old: new for new, old in enumerate(sorted(used))}
+
+    def records(self) -> tuple[Record, ...]:
+        return tuple(self.old[index] for index in self.numbers)
+
+
+def _subgraph(
+    record: Record,
+    before: Subgraph,
+    graph: DraftGraph,
+    numbers: Mapping[int, int],
+    buffers: _Buffers,
+    codes: _Codes,
+) -> Record:
+    tensors, operators = record.records("tensors"), record.records("operators")
+    return record.replaced(
+        tensors=tuple(
+            _tensor(tensors[index], before.tensors[index], graph.tensors[index], buffers) for index in numbers
+        ),
+        operators=tuple(
+            _operator(operators[operator.index], before.operators[operator.index], operator, numbers, codes)
+            for operator in graph.operators
+        ),
+        inputs=tuple(numbers[index] for index in graph.inputs),
+        outputs=tuple(numbers[index] for index in graph.outputs),
+    )
+
+
+def _tensor(record: Record, before: Tensor, tensor: Tensor, buffers: _Buffers) -> Record:
+    if tensor.buffer == NEW_BUFFER and tensor.data is not None:
+        buffer = buffers.added(tensor.data)
+    else:
+        buffer = buffers.kept(tensor.buffer)
+    if tensor.shape == before.shape:
+        return record.replaced(buffer=buffer)
+    return record.replaced(buffer=buffer, shape=tensor.shape, shape_signature=None)
+
+
+def _operator(
+    record: Record, before: Operator, operator: Operator, numbers: Mapping[int, int], codes: _Codes
+) -> Record:
+    record = record.replaced(
+        opcode_index=codes.numbers[record.integer("opcode_index")],
+        **{name: tuple(_renumbered(getattr(operator, name), numbers)) for name in ("inputs", "outputs")},
+    )
+    if operator.intermediates:
+        record = record.replaced(intermediates=tuple(_renumbered(operator.intermediates, numbers)))
+    changed = {name: value for name, value in operator.options.items() if before.options.get(name) != value}
+    options = record.fields.get("builtin_options")
+    if changed and isinstance(options, Record):
+        record = record.replaced(builtin_options=options.replaced(**changed))  # type: ignore[arg-type]  # integers
+    return record
+
+
+def _renumbered(indices: tuple[int, ...], numbers: Mapping[int, int]) -> Iterator[int]:
+    return (numbers[index] if index >= 0 else index for index in indices)
+
+
+def _signature(record: Record, numbers: list[dict[int, int]]) -> Record:
+    """A signature names tensors of its subgraph; those that are gone were neither input nor output of it."""
+    graph = numbers[record.integer("subgraph_index")]
+    fields = {
+        name: tuple(
+            entry.replaced(tensor_index=graph[entry.integer("tensor_index")])
+            for entry in record.records(name)
+            if entry.integer("tensor_index") in graph
+        )
+        for name in ("inputs", "outputs")
+        if name in record.fields
+    }
+    return record.replaced(**fields)

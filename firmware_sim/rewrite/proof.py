@@ -1,0 +1,135 @@
+"""Shows in TFLM itself that a rewritten model computes what the old one did, byte by byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from firmware_sim.errors import InternalError, ModelError, SapoolError
+from firmware_sim.model import Tensor, read
+from firmware_sim.run import tflm
+from firmware_sim.run.tensors import Array
+
+INPUTS: Final = 100
+"""How many inputs a proof compares, the extreme ones included."""
+
+_EXTREMES: Final = 3
+_TYPES: Final = ("BOOL", "FLOAT32", "INT16", "INT32", "INT64", "INT8", "UINT8")
+_MOST_WORKERS: Final = 4
+_TIMEOUT_S: Final = 600.0
+_SHARE: Final = "import sys; from firmware_sim.rewrite.proof import _share; _share(sys.stdin.buffer.read())"
+_HEADER: Final = struct.Struct("<III")  # length of the first model, first input, number of inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Outputs of both models were compared for so many inputs and were the same; head and total are what TFLM printed."""
+
+    inputs: int
+    head_bytes: int
+    total_bytes: int
+
+
+def prove(before: bytes, after: bytes, *, name: str, inputs: int = INPUTS) -> Proof:
+    """Run both models in TFLM on the same inputs, one after the other in one arena each, and compare all outputs.
+
+    Every input tensor is once all lowest, once all highest and once all zero point; all others are random. TFLM runs in
+    processes of their own, as many as there are processors.
+
+    Args:
+        before: the model as it was.
+        after: the model as it is to be written.
+        name: what to call it in messages.
+        inputs: how many.
+
+    Raises:
+        ModelError: TFLM refuses the model as it was, or an input has a type that no values are made up for.
+        UsageError: TFLM is not installed.
+        InternalError: the rewritten model is refused, or an output differs.
+    """
+    for tensor in (model := read(before, name=name)).subgraphs[0].inputs:
+        kind = model.subgraphs[0].tensors[tensor].type
+        if kind not in _TYPES:
+            raise ModelError(f"TFLM was not run: no values are made up for an input of type {kind}", where=name)
+    workers = max(1, min(_MOST_WORKERS, os.cpu_count() or 1, inputs // 10))
+    edges = [inputs * number // workers for number in range(workers + 1)]
+    with ThreadPoolExecutor(workers) as pool:
+        shares = list(
+            pool.map(
+                lambda edge: tflm.apart(
+                    _SHARE, _HEADER.pack(len(before), edge[0], edge[1] - edge[0]) + before + after, timeout_s=_TIMEOUT_S
+                ),
+                pairwise(edges),
+            )
+        )
+    results = [_outcome(printed, problem, name) for printed, problem in shares]
+    return Proof(inputs, results[0]["head_bytes"], results[0]["total_bytes"])
+
+
+def _outcome(printed: bytes, problem: str | None, name: str) -> dict[str, Any]:
+    if problem is not None:
+        raise ModelError(problem, where=name)
+    outcome: dict[str, Any] = json.loads(printed)
+    if "refused" in outcome:
+        raise ModelError(outcome["refused"], where=name)
+    if "fault" in outcome:
+        raise InternalError(f"the rewritten model is wrong: {outcome['fault']}; nothing was written", where=name)
+    return outcome
+
+
+def _share(content: bytes) -> None:
+    """What the other process runs: some of the inputs."""
+    length, first, count = _HEADER.unpack_from(content)
+    before, after = content[_HEADER.size : _HEADER.size + length], content[_HEADER.size + length :]
+    json.dump(_compare(before, after, first, count), sys.stdout)
+
+
+def _compare(before: bytes, after: bytes, first: int, count: int) -> dict[str, Any]:
+    try:
+        old = tflm.Tflm(before)
+    except SapoolError as error:
+        return {"refused": error.message}
+    try:
+        new = tflm.Tflm(after)
+        subgraph = read(before).subgraphs[0]
+        tensors = [subgraph.tensors[index] for index in subgraph.inputs]
+        for number, arrays in _inputs(tensors, first, count):
+            pairs = zip(old.invoke(*arrays), new.invoke(*arrays), strict=True)
+            for output, (expected, got) in enumerate(pairs):
+                if expected.tobytes() != got.tobytes():
+                    return {"fault": f"output {output} differs for input {number}"}
+    except SapoolError as error:
+        return {"fault": error.message}
+    return {"head_bytes": new.arena.head_bytes, "total_bytes": new.arena.total_bytes}
+
+
+def _inputs(tensors: Sequence[Tensor], first: int, count: int) -> Iterator[tuple[int, list[Array]]]:
+    for number in range(first, first + count):
+        random = np.random.default_rng(number)
+        yield number, [_values(tensor, number, random) for tensor in tensors]
+
+
+def _values(tensor: Tensor, number: int, random: np.random.Generator) -> Array:
+    """Extremes first: lowest, highest, zero point; then values of the whole range, for float around [-2, 2]."""
+    if tensor.type == "FLOAT32":
+        if number < _EXTREMES:
+            return np.full(tensor.shape, (-1.0, 1.0, 0.0)[number], np.float32)
+        return random.normal(size=tensor.shape).astype(np.float32)
+    if tensor.type == "BOOL":
+        return np.asarray(random.integers(0, 2, tensor.shape), np.bool_)
+    kind = np.dtype(tensor.type.lower())
+    limits = np.iinfo(kind)
+    if number < _EXTREMES:
+        quantization = tensor.quantization
+        zero = quantization.zero_point[0] if quantization and quantization.zero_point else 0
+        return np.full(tensor.shape, (int(limits.min), int(limits.max), zero)[number], kind)
+    return np.asarray(random.integers(limits.min, limits.max, tensor.shape, kind, endpoint=True))

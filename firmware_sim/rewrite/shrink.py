@@ -1,0 +1,285 @@
+"""Makes a .tflite need less arena in stock TFLM: pass by pass, and never at the price of a build that gets worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Final
+
+from firmware_sim import memreport
+from firmware_sim.accounting import MemoryReport
+from firmware_sim.errors import InternalError, ModelError, UsageError
+from firmware_sim.memory.offline import RECORD
+from firmware_sim.model import COMPRESSION_METADATA, Model, read
+from firmware_sim.overlap import stored
+from firmware_sim.overlap.plan import HeadPlan, plan, profiles_of
+from firmware_sim.overlap.rules import ANY
+from firmware_sim.profiles import Profile
+from firmware_sim.rewrite.clean import clean
+from firmware_sim.rewrite.draft import Draft, finish, open_draft
+from firmware_sim.rewrite.fold_padding import fold_padding
+from firmware_sim.rewrite.order_costs import order_costs
+from firmware_sim.rewrite.reorder import reorder
+
+PASSES: Final = {
+    "fold-pad": "PAD folded into the convolutions",
+    "clean": "what does nothing removed",
+    "reorder": "operators in the order of the lowest peak",
+    "overlap": "outputs over inputs that die",
+    "plan": "memory plan in the file",
+}
+"""Passes in their order, with what they do. Without "plan" there is no "overlap" either."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassUse:
+    """What a pass left: head and total of the build that is reported, and the size of the file."""
+
+    name: str
+    head_bytes: int
+    total_bytes: int
+    model_bytes: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildUse:
+    """One build of TFLM before and after. `exact` says that all four figures are what TFLM uses, to the byte."""
+
+    profile: str
+    head_before_bytes: int
+    head_after_bytes: int
+    total_before_bytes: int
+    total_after_bytes: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """A rewritten model.
+
+    Attributes:
+        content: the file; the old one where nothing was gained.
+        kernels: the kernel class that its plan is for.
+        before: memory of the old file in the build that is reported.
+        after: memory of the new one.
+        passes: what each pass that ran left; a pass that made something worse is left out.
+        builds: every build of the kernel class.
+        bound_bytes: no plan of the new file, with these overlaps, has a lower head in the build of the class with the
+            largest scratch buffers; None without a plan.
+        libraries: kernel libraries that the plan is safe with, by replay.
+        notes: what a user has to know.
+    """
+
+    content: bytes
+    kernels: str
+    before: MemoryReport
+    after: MemoryReport
+    passes: tuple[PassUse, ...]
+    builds: tuple[BuildUse, ...]
+    bound_bytes: int | None
+    libraries: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def is_changed(self) -> bool:
+        """Something was gained."""
+        return bool(self.passes)
+
+
+def shrink(
+    content: bytes,
+    *,
+    kernels: str = ANY,
+    profile: Profile | None = None,
+    without: Collection[str] = (),
+    name: str = "<bytes>",
+    time_s: float = 1.0,
+) -> Shrunk:
+    """Rewrite a model. The result is replayed for its kernels; running it is `firmware_sim.rewrite.proof.prove`'s.
+
+    Args:
+        content: a .tflite file.
+        kernels: the kernel class whose builds are to run it.
+        profile: the build to report; by default the first of the class.
+        without: passes to leave out, by their names in `PASSES`.
+        name: what to call the model.
+        time_s: for the exact search of one plan.
+
+    Raises:
+        ModelError: the file cannot be read, TFLM refuses it, or it cannot be rewritten without loss.
+        UsageError: there is no such kernel class or pass, or `profile` does not belong to the class.
+    """
+    builds = profiles_of(kernels)
+    profile = profile or builds[0]
+    if profile not in builds:
+        raise UsageError(f"the build {profile.id} has other kernels than {kernels}")
+    for unknown in set(without) - set(PASSES):
+        raise UsageError(f"unknown pass {unknown!r}", hint=f"passes: {', '.join(PASSES)}")
+    model = read(content, name=name)
+    run = _Run(kernels, builds, profile, frozenset(without), name, time_s)
+    before = run.reports(content)
+    _check(model)
+    best = run.best(content)
+    notes = best.notes if best.passes else (*best.notes, "nothing to gain: the file stays as it is")
+    written = read(best.content, name=name)
+    damages = stored.damages(written, kernels)
+    if damages:
+        raise InternalError(
+            f"the plan fails its replay at operator {damages[0].operator}; nothing was written", where=name
+        )
+    return Shrunk(
+        content=best.content,
+        kernels=kernels,
+        before=before[profile.id],
+        after=best.reports[profile.id],
+        passes=best.passes,
+        builds=tuple(_build_use(build, before[build.id], best.reports[build.id]) for build in builds),
+        bound_bytes=best.bound_bytes,
+        libraries=stored.safe_libraries(written),
+        notes=notes,
+    )
+
+
+def _check(model: Model) -> None:
+    if COMPRESSION_METADATA in model.metadata:
+        raise ModelError(
+            "its constants are compressed, by numbers of tensors that rewriting would change", where=model.path
+        )
+    if stored.overlaps(model):
+        made = " by sapool shrink" if stored.recorded_kernels(model) else ""
+        raise ModelError(
+            f"it brings a memory plan{made} in which buffers overlap, and what that relies on is not known",
+            where=model.path,
+            hint="Give the file from before it was planned.",
+        )
+
+
+def _build_use(build: Profile, before: MemoryReport, after: MemoryReport) -> BuildUse:
+    one, other = before.arena, after.arena
+    is_exact = one.exact and other.exact
+    return BuildUse(build.id, one.head_bytes, other.head_bytes, one.total_bytes, other.total_bytes, is_exact)
+
+
+Reports = Mapping[str, MemoryReport]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A file, the passes that made it, its memory in every build, and what its plan cannot be below."""
+
+    content: bytes
+    passes: tuple[PassUse, ...]
+    reports: Reports
+    bound_bytes: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def model(self, name: str) -> Model:
+        return read(self.content, name=name)
+
+    def head_bytes(self) -> list[int]:
+        return [report.arena.head_bytes for report in self.reports.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    kernels: str
+    builds: tuple[Profile, ...]
+    profile: Profile
+    without: frozenset[str]
+    name: str
+    time_s: float
+    known: dict[bytes, Reports] = field(default_factory=dict)
+
+    def best(self, content: bytes) -> _Outcome:
+        """What all passes together give, or the best of fewer where a pass makes some build worse.
+
+        An order with a lower peak can be harder to plan, so that a new order is always held against the old one.
+        """
+        before = self.reports(content)
+        outcomes: list[_Outcome] = []
+        for chain in _CHAINS:
+            stages = self.rewritten(content, chain)
+            outcomes.append(self.planned(content, stages))
+            files = [before, *(self.reports(file) for _, file in stages), outcomes[-1].reports]
+            is_reordered = any(name == "reorder" for name, _ in stages)
+            if not is_reordered and all(_never_worse(after, one) for one, after in pairwise(files)):
+                break
+        accepted = [outcome for outcome in outcomes if _never_worse(outcome.reports, before)]
+        builds = (self.profile, *self.builds)
+        return min(accepted, key=lambda outcome: [outcome.reports[build.id].arena.total_bytes for build in builds])
+
+    def rewritten(self, content: bytes, chain: tuple[str, ...]) -> list[tuple[str, bytes]]:
+        """Name and file after each pass of a chain that changed anything."""
+        stages = []
+        draft = open_draft(content, name=self.name)
+        for name in chain:
+            if name in self.without:
+                continue
+            changed = _REWRITES[name](draft, self.kernels)
+            if changed.graphs != draft.graphs:
+                content = finish(changed)
+                draft = open_draft(content, name=self.name)
+                stages.append((name, content))
+        return stages
+
+    def planned(self, content: bytes, stages: list[tuple[str, bytes]]) -> _Outcome:
+        """The outcome of a chain, with a plan if that is better."""
+        passes = tuple(self.use(name, changed) for name, changed in stages)
+        content = stages[-1][1] if stages else content
+        outcome = _Outcome(content, passes, self.reports(content))
+        for name, overlap in (("plan", False), ("overlap", True)):
+            if name in self.without or "plan" in self.without:
+                continue
+            found = plan(outcome.model(self.name), self.kernels, overlap=overlap, time_s=self.time_s)
+            if found.solution is None:
+                return replace(outcome, notes=(f"no memory plan: {found.reason}",))
+            if found.solution.peak_bytes >= max(outcome.head_bytes()):
+                continue
+            file = self.with_plan(content, found, overlap)
+            reports = self.reports(file)
+            if _never_worse(reports, outcome.reports) and _saves(reports, outcome.reports):
+                passes = (*outcome.passes, self.use(name, file))
+                outcome = _Outcome(file, passes, reports, found.solution.bound_bytes)
+        return outcome
+
+    def with_plan(self, content: bytes, found: HeadPlan, overlap: bool) -> bytes:
+        draft = open_draft(content, name=self.name)
+        metadata = {RECORD: stored.record(self.kernels)} if overlap else {}
+        return finish(replace(draft, offsets=found.offsets, metadata=metadata))
+
+    def reports(self, content: bytes) -> Reports:
+        if content not in self.known:
+            model = read(content, name=self.name)
+            self.known[content] = {build.id: memreport(model, profile=build) for build in self.builds}
+        return self.known[content]
+
+    def use(self, name: str, content: bytes) -> PassUse:
+        report = self.reports(content)[self.profile.id]
+        macs = sum(layer.macs for layer in report.layers)
+        return PassUse(name, report.arena.head_bytes, report.arena.total_bytes, len(content), macs)
+
+
+def _never_worse(after: Reports, before: Reports) -> bool:
+    return all(after[key].arena.total_bytes <= report.arena.total_bytes for key, report in before.items())
+
+
+def _saves(after: Reports, before: Reports) -> bool:
+    return any(after[key].arena.total_bytes < report.arena.total_bytes for key, report in before.items())
+
+
+def _reordered(draft: Draft, kernels: str) -> Draft:
+    if len(draft.graphs) > 1:  # when a subgraph is called is part of the order
+        return draft
+    graph, _ = reorder(draft.graphs[0], order_costs(draft.model, kernels))
+    return draft.with_graph(0, graph)
+
+
+_REWRITES: Final[Mapping[str, Callable[[Draft, str], Draft]]] = {
+    "fold-pad": lambda draft, kernels: fold_padding(draft),
+    "clean": lambda draft, kernels: clean(draft),
+    "reorder": _reordered,
+}
+# The others are for models that a pass makes worse in some build.
+_CHAINS: Final = (("fold-pad", "clean", "reorder"), ("fold-pad", "clean"), ("clean", "reorder"), ("clean",), ())
