@@ -3,8 +3,8 @@
     python benchmarks/pruning_pays.py --data ../shared/data/cifar10-jpeg.tar.xz --epochs 30
     python benchmarks/pruning_pays.py --data digits --model mobilenet_v1-max-22111:width=0.25 --epochs 6
 
-For each of three arenas (shares of the whole network's): (ours) the trained network, pruned to it and trained on; (uniform) the
-widest network of a smaller multiplier that keeps it, trained from the start for as many epochs as ours has seen in all;
+For each of three arenas (shares of the whole network's): (ours) the trained network, pruned to it and trained on; (uniform)
+the widest network of a smaller multiplier that keeps it, trained from the start for as many epochs as ours has seen in all;
 (macs) the trained network, pruned by torch-pruning itself, globally by magnitude as its MAC-driven examples do, until it
 keeps the arena, and trained on as long as ours. Test accuracy is looked at once for each. Writes
 benchmarks/results/pruning-pays.json.

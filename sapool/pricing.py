@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ from torch import nn
 import sapool.lowering  # noqa: F401
 from exporters.errors import ExportError
 from exporters.forms import METADATA, Forms, choose, describe
-from exporters.graph import Graph, Quantization, Shape, Tensor
+from exporters.graph import Graph, Operator, Quantization, Shape, Tensor
 from exporters.layout import file_bytes
 from exporters.outline import Outline, can_fold, join, named, outline
 from exporters.preview import preview
@@ -95,14 +95,18 @@ def bounds(spec: ModelSpec, *, profile: str = PROFILE) -> Bounds:
     than the largest part. The tail is the sum of those of the parts, less what they share and what alignment may take.
     """
     known = [_least(part, profile) for part in _every_form(spec)]
-    fixed_bytes = _fixed_tail_bytes(profile)
-    tail_bytes = sum(max(0, part.tail_bytes - fixed_bytes - _SHARED_TAIL_BYTES) for part in known)
     return Bounds(
         sum(part.parameters for part in known),
         sum(part.macs for part in known),
-        max(part.live_bytes for part in known) + fixed_bytes + tail_bytes,
+        _arena_bound(known, profile),
         sum(part.stored_bytes for part in known),
     )
+
+
+def _arena_bound(known: Sequence[_Costs], profile: str) -> int:
+    fixed_bytes = _fixed_tail_bytes(profile)
+    tail_bytes = sum(max(0, part.tail_bytes - fixed_bytes - _SHARED_TAIL_BYTES) for part in known)
+    return max(part.live_bytes for part in known) + fixed_bytes + tail_bytes
 
 
 def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> MemoryReport:
@@ -117,24 +121,50 @@ def _model(spec: ModelSpec, notes: Notes, profile: str) -> tuple[Model, int]:
     if any(can_fold(before, after) for (_, before), (_, after) in itertools.pairwise(usual)):
         network, shape = build(spec), (1, spec.resolution, spec.resolution, spec.channels)
 
-        def lower(forms: Forms) -> Graph:
+        def lower(forms: Forms) -> _Lowered:
             whole = outline(network, shape, PIXELS, wanted=forms.wanted, inside=False)
             forms.met.update(whole.forms)
-            return join([("", whole)])
+            return _Lowered((("", whole),))
     else:
 
-        def lower(forms: Forms) -> Graph:
-            return join(_outlines(spec, forms))
+        def lower(forms: Forms) -> _Lowered:
+            return _Lowered(tuple(_outlines(spec, forms)))
 
-    graph, choices = choose(lower, profile, _arena_bytes)
+    lowered, choices = choose(lower, profile, _Arena().bytes)
+    graph = join(lowered.parts)
     metadata = {**notes.metadata, **({METADATA: describe(choices)} if choices else {})}
     return preview(
         graph, file_bytes(graph, description=notes.description, metadata=metadata), name=str(spec)
     ), parameters
 
 
-def _arena_bytes(graph: Graph, profile: str) -> int:
-    return arena(preview(graph, 0, name=""), profiles.get(profile)).total_bytes
+@dataclass(frozen=True, slots=True)
+class _Lowered:
+    """A network in one combination of forms, not yet joined."""
+
+    parts: tuple[tuple[str, Outline], ...]
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        return tuple(operator for _, part in self.parts for operator in part.graph.operators)
+
+
+class _Arena:
+    """Arenas of the combinations of forms of one network.
+
+    One that is larger than the smallest so far by its bound alone will not be taken, and its bound will do for it.
+    """
+
+    def __init__(self) -> None:
+        self._smallest: int | None = None
+
+    def bytes(self, lowered: _Lowered, profile: str) -> int:
+        least = _arena_bound(tuple(_costs(part, profile) for _, part in lowered.parts), profile)
+        if self._smallest is not None and least > self._smallest:
+            return least
+        exact = arena(preview(join(lowered.parts), 0, name=""), profiles.get(profile)).total_bytes
+        self._smallest = exact if self._smallest is None else min(self._smallest, exact)
+        return exact
 
 
 def _outlines(spec: ModelSpec, forms: Forms) -> list[tuple[str, Outline]]:
