@@ -79,11 +79,12 @@ def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a network costs at least: parameters and multiply-accumulates are exact, the bytes are no more than those of
-    `Price`."""
+    """What a network costs at least: no figure is above that of `Price`, and parameters are exact. `most_macs` is what its
+    multiply-accumulates are at most: they depend on the forms that its layers take, and are exact where these have one."""
 
     parameters: int
     macs: int
+    most_macs: int
     arena_bytes: int
     model_bytes: int
 
@@ -94,10 +95,12 @@ def bounds(spec: ModelSpec, *, profile: str = PROFILE) -> Bounds:
     Parts follow each other, so what is alive in one of them is alive in the network, and no plan of the head is smaller
     than the largest part. The tail is the sum of those of the parts, less what they share and what alignment may take.
     """
-    known = [_least(part, profile) for part in _every_form(spec)]
+    forms = list(_every_form(spec))
+    known = [_least(part, profile) for part in forms]
     return Bounds(
         sum(part.parameters for part in known),
         sum(part.macs for part in known),
+        sum(max(_costs(form, profile).macs for form in part) for part in forms),
         _arena_bound(known, profile),
         sum(part.stored_bytes for part in known),
     )

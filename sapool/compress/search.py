@@ -108,7 +108,7 @@ def search(space: Space, budget: Budget, *, profile: str = PROFILE, progress: Pr
     kept = Front()
     for number, each in enumerate(possible):
         tell(len(space), 0.5 + 0.5 * number / len(possible))
-        if kept.beats(each.bounds.arena_bytes, each.bounds.macs, each.bounds.parameters):
+        if kept.beats(each.bounds.arena_bytes, each.bounds.most_macs, each.bounds.parameters):
             beaten += 1
             continue
         candidate = Candidate(each.spec, price(each.spec, profile=profile))

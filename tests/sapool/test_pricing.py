@@ -110,7 +110,7 @@ def test_the_price_is_that_of_the_exported_file(spec, profile):
         return
     size = spec.resolution
     noise = np.random.default_rng(0).uniform(-1, 1, (2, size, size, spec.channels)).astype(np.float32)
-    content = tflite.export(net, (1, spec.channels, size, size), [noise]).content
+    content = tflite.export(net, (1, spec.channels, size, size), [noise], profile=profile).content
     found = memreport(read(content, name=str(spec)), profile=profile)
     cost = price(spec, profile=profile)
     assert cost.arena == found.arena
@@ -119,7 +119,8 @@ def test_the_price_is_that_of_the_exported_file(spec, profile):
     assert cost.parameters == sum(p.numel() for p in net.parameters())
     assert report(spec, profile=profile).layers == found.layers
     least = bounds(spec, profile=profile)
-    assert (least.parameters, least.macs) == (cost.parameters, cost.macs)
+    assert least.parameters == cost.parameters
+    assert least.macs <= cost.macs <= least.most_macs
     assert 0.85 * cost.arena.total_bytes <= least.arena_bytes <= cost.arena.total_bytes
     assert 0.7 * cost.model_bytes <= least.model_bytes <= cost.model_bytes
 
