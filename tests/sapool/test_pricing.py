@@ -97,10 +97,11 @@ def specs(draw):
         assume(False)
 
 
+@pytest.mark.slow
 @given(specs(), st.sampled_from(PROFILES))
 @example(parse("mobilenet_v2-max-1222111:width=0.1,resolution=48,padding=symmetric"), "host64")
 @example(parse("mobilenet_v2-self_attentive-1221121:width=0.2,prepool=2,resolution=64"), "cortex-m-cmsis-nn-mve")
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_the_price_is_that_of_the_exported_file(spec, profile):
     try:
         net = build(spec).eval()
