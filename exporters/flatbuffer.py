@@ -14,8 +14,8 @@ from firmware_sim import schema
 from firmware_sim.flatbuffer_writer import FlatbufferWriter
 
 _SCHEMA_VERSION: Final = 3
-_DTYPES: Final = {"float32": "FLOAT32", "int8": "INT8", "int32": "INT32"}
-_ENUMS: Final[Mapping[str, Mapping[str, int]]] = {
+DTYPES: Final = {"float32": "FLOAT32", "int8": "INT8", "int32": "INT32"}
+ENUMS: Final[Mapping[str, Mapping[str, int]]] = {
     "padding": schema.PADDING,
     "fused_activation_function": schema.ACTIVATION,
 }
@@ -31,17 +31,23 @@ def serialise(graph: Graph, *, description: str, metadata: Mapping[str, bytes] |
         description: goes into the model's `description`.
         metadata: further entries of the model's metadata; TFLM ignores names that it does not know.
     """
-    return _Writer(graph).model(description, metadata or {})
+    return Writer(graph).model(description, metadata or {})
 
 
-class _Writer(FlatbufferWriter):
-    """Writes the tables of a graph."""
+class Writer(FlatbufferWriter):
+    """Writes the tables of a graph.
+
+    `exporters.layout` replaces the pieces by ones that only count; the order in which they are written is said here alone.
+    """
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
         self.index = {name: i for i, name in enumerate(graph.tensors)}
         self.codes = list(dict.fromkeys(op.op for op in graph.operators))
+
+    def constant(self, content: NDArray[Any] | bytes) -> int:
+        return self.data(_raw(content))
 
     def ints(self, values: Sequence[int]) -> int:
         return self.vector("int32", values)
@@ -50,7 +56,7 @@ class _Writer(FlatbufferWriter):
         tables = schema.TABLES
         constants = [t.data for t in self.graph.tensors.values() if t.data is not None]
         contents: list[NDArray[Any] | bytes | None] = [None, *constants, *metadata.values()]
-        buffers = [self.table(tables["Buffer"], {} if c is None else {"data": self.data(_raw(c))}) for c in contents]
+        buffers = [self.table(tables["Buffer"], {} if c is None else {"data": self.constant(c)}) for c in contents]
         first_metadata = 1 + len(constants)
         entries = [
             self.table(tables["Metadata"], {"name": self.string(name), "buffer": first_metadata + i})
@@ -96,7 +102,7 @@ class _Writer(FlatbufferWriter):
     def tensor(self, tensor: Tensor, buffer: int) -> int:
         values: dict[str, Any] = {
             "shape": self.ints(tensor.shape),
-            "type": schema.TENSOR_TYPES[_DTYPES[tensor.dtype]].code,
+            "type": schema.TENSOR_TYPES[DTYPES[tensor.dtype]].code,
             "buffer": buffer,
             "name": self.string(tensor.name),
         }
@@ -129,7 +135,7 @@ class _Writer(FlatbufferWriter):
         values: dict[str, Any] = {}
         for name, value in op.options.items():
             if isinstance(value, str):
-                values[name] = _ENUMS[name][value]
+                values[name] = ENUMS[name][value]
             elif isinstance(value, tuple):
                 values[name] = self.ints(value)
             else:

@@ -97,6 +97,12 @@ class _Line:
         return self._graph.rebuilt(self._operators, self.changed.values())
 
 
+def merges(graph: Graph, position: int, before: Operator) -> bool:
+    """Whether the operator at `position`, if it alone read the output of `before`, might become a part of it."""
+    op = graph.operators[position]
+    return before.op in _CARRIES_ACTIVATION and (op.op in _ACTIVATIONS or _is_affine(graph, op))
+
+
 def carry_relu6(graph: Graph) -> Graph:
     """Give every RELU6 that stands alone to a depthwise 1x1 convolution of ones, so that its output has a scale of its own.
 

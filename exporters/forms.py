@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
 from exporters.flatbuffer import serialise
-from exporters.graph import Graph, Quantization, Tensor
+from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
 from firmware_sim import memreport
 from firmware_sim.model import read
@@ -63,7 +63,20 @@ class Choice:
     arena_bytes: Mapping[str, int]
 
 
-def choose(lower: Callable[[Forms], Graph], profile: str = "host64") -> tuple[Graph, tuple[Choice, ...]]:
+class Lowered(Protocol):
+    """A network in some combination of forms, as a graph or on the way to one."""
+
+    @property
+    def operators(self) -> Sequence[Operator]:
+        """Its operators."""
+
+
+Network = TypeVar("Network", bound=Lowered)
+
+
+def choose(
+    lower: Callable[[Forms], Network], profile: str = "host64", cost: Callable[[Network, str], int] | None = None
+) -> tuple[Network, tuple[Choice, ...]]:
     """The graph whose arena is smallest, and the choices behind it.
 
     Every combination is priced where they are few. Otherwise each layer in turn takes its cheapest form, again and again
@@ -73,12 +86,14 @@ def choose(lower: Callable[[Forms], Graph], profile: str = "host64") -> tuple[Gr
     Args:
         lower: the float graph for given forms; it meets the same choices whatever the forms are.
         profile: build of TFLM that the arena is for; see `firmware_sim.profiles`.
+        cost: arena of what `lower` gives, under a profile; by default `arena_bytes`, of a float graph. For one that is
+            larger than another that was priced before, any figure larger than that will do.
     """
     first = Forms()
     graph = lower(first)
     if not first.met:
         return graph, ()
-    candidates = _Candidates(lower, profile)
+    candidates = _Candidates(lower, profile, cost or cast("Callable[[Network, str], int]", arena_bytes))
     taken = min(_starts(first.met), key=candidates.price)
     if math.prod(map(len, first.met.values())) > _EXHAUSTIVE:
         taken = _descend(first.met, taken, candidates)
@@ -104,7 +119,9 @@ def _starts(met: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
         yield {layer: form if form in names else names[0] for layer, names in met.items()}
 
 
-def _descend(met: Mapping[str, tuple[str, ...]], taken: dict[str, str], candidates: _Candidates) -> dict[str, str]:
+def _descend(
+    met: Mapping[str, tuple[str, ...]], taken: dict[str, str], candidates: _Candidates[Network]
+) -> dict[str, str]:
     for _ in range(_ROUNDS):
         before = taken
         for layer, names in met.items():
@@ -114,14 +131,14 @@ def _descend(met: Mapping[str, tuple[str, ...]], taken: dict[str, str], candidat
     return taken
 
 
-class _Candidates:
+class _Candidates(Generic[Network]):
     """The network for given forms, with its price; each is made once."""
 
-    def __init__(self, lower: Callable[[Forms], Graph], profile: str) -> None:
-        self._lower, self._profile = lower, profile
-        self._known: dict[frozenset[tuple[str, str]], tuple[Graph, int]] = {}
+    def __init__(self, lower: Callable[[Forms], Network], profile: str, cost: Callable[[Network, str], int]) -> None:
+        self._lower, self._profile, self._cost = lower, profile, cost
+        self._known: dict[frozenset[tuple[str, str]], tuple[Network, int]] = {}
 
-    def graph(self, taken: Mapping[str, str]) -> Graph:
+    def graph(self, taken: Mapping[str, str]) -> Network:
         return self._of(taken)[0]
 
     def price(self, taken: Mapping[str, str]) -> tuple[int, int]:
@@ -129,11 +146,11 @@ class _Candidates:
         graph, arena = self._of(taken)
         return arena, len(graph.operators)
 
-    def _of(self, taken: Mapping[str, str]) -> tuple[Graph, int]:
+    def _of(self, taken: Mapping[str, str]) -> tuple[Network, int]:
         key = frozenset(taken.items())
         if key not in self._known:
             graph = self._lower(Forms(taken))
-            self._known[key] = (graph, arena_bytes(graph, self._profile))
+            self._known[key] = (graph, self._cost(graph, self._profile))
         return self._known[key]
 
 

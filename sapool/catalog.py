@@ -26,12 +26,20 @@ class Backbone:
         blocks: how many blocks each stage has.
         stem_strides: factors by which the stem shrinks the input, one after the other. The first one is that of a
             convolution, which a prepool takes the place of.
+        adds: blocks add their input to their output, so that the blocks of a stage have one width.
+        inner: the widths that a block has of its own, as `sapool.pruned` marks them behind its number.
+        widens: a last convolution stands between the stages and the mean.
+        without: widths that the other fields promise and that it lacks.
     """
 
     module: str
     strides: str
     blocks: tuple[int, ...]
     stem_strides: tuple[int, ...] = (2,)
+    adds: bool = True
+    inner: tuple[str, ...] = ("",)
+    widens: bool = False
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +75,12 @@ class Method:
 
 
 BACKBONES: Final[dict[str, Backbone]] = {
-    "mobilenet_v1": Backbone("sapool.models.mobilenet_v1", "12222", (1, 2, 2, 6, 2)),
-    "mobilenet_v2": Backbone("sapool.models.mobilenet_v2", "1222121", (1, 2, 3, 4, 3, 3, 1)),
+    "mobilenet_v1": Backbone("sapool.models.mobilenet_v1", "12222", (1, 2, 2, 6, 2), adds=False),
+    "mobilenet_v2": Backbone(
+        "sapool.models.mobilenet_v2", "1222121", (1, 2, 3, 4, 3, 3, 1), widens=True, without=("b1",)
+    ),
     "resnet18": Backbone("sapool.models.resnet", "1222", (2, 2, 2, 2), (2, 2)),
-    "resnet50": Backbone("sapool.models.resnet", "1222", (3, 4, 6, 3), (2, 2)),
+    "resnet50": Backbone("sapool.models.resnet", "1222", (3, 4, 6, 3), (2, 2), inner=("", "x")),
 }
 
 MODULES: Final[dict[str, Module]] = {
@@ -89,7 +99,8 @@ POOLING: Final[dict[str, Method]] = {
     "max": Method("sapool.pooling.max"),
     "rnnpool": Method("sapool.pooling.rnnpool", {"patch": int}),
     "self_attentive": Method(
-        "sapool.pooling.self_attentive", {"patch": int, "heads": int, "ratio": float, "window_norm": bool}
+        "sapool.pooling.self_attentive",
+        {"patch": int, "heads": int, "ratio": float, "window_norm": bool, "embedding": int},
     ),
     "softpool": Method("sapool.pooling.softpool"),
     "strided": Method("sapool.pooling.strided", strides_convolution=True),

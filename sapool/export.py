@@ -17,10 +17,10 @@ from exporters.firmware import ArenaBudget, Interface
 from exporters.onnx import OnnxModel
 from exporters.onnx_int8 import Agreement
 from exporters.tflite import TfliteModel
-from sapool import metadata
 from sapool.checkpoint import Checkpoint
 from sapool.data import preprocessing
 from sapool.errors import UsageError
+from sapool.metadata import Notes
 
 Files = dict[str, bytes]
 _BATCH = 64
@@ -43,13 +43,14 @@ def to_tflite(
         ExportError: a layer that cannot be lowered; see `exporters.tflite.export`.
     """
     shape = _input_shape(checkpoint, images)
+    notes = Notes.of(checkpoint)
     return exporters.tflite.export(
         checkpoint.model,
         shape,
         _batches(images),
         profile=profile,
-        description=f"sapool {sapool.__version__}: {checkpoint.spec}",
-        metadata={metadata.NAME: metadata.encode(checkpoint)},
+        description=notes.description,
+        metadata=notes.metadata,
         progress=progress,
     )
 

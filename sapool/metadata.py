@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import sapool
@@ -14,6 +16,24 @@ if TYPE_CHECKING:
 
 NAME: Final = "sapool.model/1"
 """Name of the entry; the number is the version of what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a file holds beside the network: it counts in its size, and nowhere else.
+
+    Attributes:
+        description: text for people.
+        metadata: entries by name.
+    """
+
+    description: str = ""
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Notes:
+        """What the file of a checkpoint holds."""
+        return cls(f"sapool {sapool.__version__}: {checkpoint.spec}", {NAME: encode(checkpoint)})
 
 
 def encode(checkpoint: Checkpoint) -> bytes:

@@ -1,26 +1,57 @@
-"""The price of a network before it is trained: the same exporter and the same account as for a finished file."""
+"""The price of a network before it is trained: the same exporter and the same account as for a finished file.
+
+No network is built for it. The parts of a network (`sapool.models.parts`) go through the exporter one by one, once for each
+shape that they have; the graph is put together from what they became, and the account is of that graph. Neither the arena
+nor the size of the file depends on what the weights are.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-import numpy as np
+import torch
+from torch import nn
 
-import exporters.tflite
 import sapool.lowering  # noqa: F401
-from firmware_sim import memreport
+from exporters.errors import ExportError
+from exporters.forms import METADATA, Forms, choose, describe
+from exporters.graph import Graph, Operator, Quantization, Shape, Tensor
+from exporters.layout import file_bytes
+from exporters.outline import Outline, can_fold, join, named, outline
+from exporters.preview import preview
+from exporters.tflite import PIXELS
+from firmware_sim import MemoryReport, costs, profiles
 from firmware_sim.accounting import ArenaUse
-from firmware_sim.model import read
-from sapool.models import build
+from firmware_sim.memory.account import account, arena
+from firmware_sim.model import Model
+from sapool.metadata import Notes
+from sapool.models import build, parts
+from sapool.models.parts import Part
 from sapool.spec import ModelSpec
 
 PROFILE: Final = "host64"
 
+# Outlines that are kept, each a few kilobytes; the widths and extents of a large search are some thousand.
+_MOST_OUTLINES: Final = 20_000
+
+# What the tails of two parts may count twice: a tensor and its padding (TfLiteEvalTensor takes at most 24 bytes), and the
+# alignment of four groups of allocations by up to 15 bytes each.
+_SHARED_TAIL_BYTES: Final = 24 + 4 * 15
+
+_SCALE_BYTES: Final = 4 + 8  # of a scale and its zero point in a file (schema.fbs, QuantizationParameters)
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a network costs: trainable parameters, multiply-accumulates of one inference, arena, bytes of its int8 file."""
+    """What a network costs: trainable parameters, multiply-accumulates of one inference, arena, bytes of its int8 file.
+
+    The file is one without description and metadata unless they were given: an export of a checkpoint also holds its
+    specification and the names of its classes.
+    """
 
     parameters: int
     macs: int
@@ -28,23 +59,210 @@ class Price:
     model_bytes: int
 
 
-def price(spec: ModelSpec, *, profile: str = PROFILE) -> Price:
-    """Build, export and account for the network of `spec` with random weights.
-
-    Neither the arena nor the size of the file depends on what the weights are.
+def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> Price:
+    """What the network of `spec` costs.
 
     Args:
         spec: the network.
         profile: build of TFLM that the arena is for; see `firmware_sim.profiles`.
+        notes: what the file holds beside the network.
 
     Raises:
-        UsageError: the pooling method refuses its settings.
+        UsageError: the pooling method refuses its settings, or there is no such profile.
         ExportError: the network has no integer form.
     """
-    net = build(spec).eval()
-    size = spec.resolution
-    noise = np.random.default_rng(0).uniform(-1, 1, (2, size, size, spec.channels)).astype(np.float32)
-    model = exporters.tflite.export(net, (1, spec.channels, size, size), [noise], profile=profile)
-    report = memreport(read(model.content, name=str(spec)), profile=profile)
-    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    return Price(parameters, sum(layer.macs for layer in report.layers), report.arena, len(model.content))
+    model, parameters = _model(spec, notes or Notes(), profile)
+    subgraph = model.subgraphs[0]
+    macs = sum(costs.macs(operator, subgraph.tensors) for operator in subgraph.operators)
+    return Price(parameters, macs, arena(model, profiles.get(profile)), model.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a network costs at least: no figure is above that of `Price`, and parameters are exact. `most_macs` is what its
+    multiply-accumulates are at most: they depend on the forms that its layers take, and are exact where these have one."""
+
+    parameters: int
+    macs: int
+    most_macs: int
+    arena_bytes: int
+    model_bytes: int
+
+
+def bounds(spec: ModelSpec, *, profile: str = PROFILE) -> Bounds:
+    """Bounds of `price` in a tenth of its time; arguments and errors are those of `price`.
+
+    Parts follow each other, so what is alive in one of them is alive in the network, and no plan of the head is smaller
+    than the largest part. The tail is the sum of those of the parts, less what they share and what alignment may take.
+    """
+    forms = list(_every_form(spec))
+    known = [_least(part, profile) for part in forms]
+    return Bounds(
+        sum(part.parameters for part in known),
+        sum(part.macs for part in known),
+        sum(max(_costs(form, profile).macs for form in part) for part in forms),
+        _arena_bound(known, profile),
+        sum(part.stored_bytes for part in known),
+    )
+
+
+def _arena_bound(known: Sequence[_Costs], profile: str) -> int:
+    fixed_bytes = _fixed_tail_bytes(profile)
+    tail_bytes = sum(max(0, part.tail_bytes - fixed_bytes - _SHARED_TAIL_BYTES) for part in known)
+    return max(part.live_bytes for part in known) + fixed_bytes + tail_bytes
+
+
+def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> MemoryReport:
+    """The whole account of the network of `spec`, layer by layer; arguments and errors are those of `price`."""
+    return account(_model(spec, notes or Notes(), profile)[0], profiles.get(profile), None)
+
+
+def _model(spec: ModelSpec, notes: Notes, profile: str) -> tuple[Model, int]:
+    """The file that an export would write, as if it had been read, and the parameters of the network."""
+    usual = _outlines(spec, Forms())
+    parameters = sum(part.parameters for _, part in usual)
+    if any(can_fold(before, after) for (_, before), (_, after) in itertools.pairwise(usual)):
+        network, shape = build(spec), (1, spec.resolution, spec.resolution, spec.channels)
+
+        def lower(forms: Forms) -> _Lowered:
+            whole = outline(network, shape, PIXELS, wanted=forms.wanted, inside=False)
+            forms.met.update(whole.forms)
+            return _Lowered((("", whole),))
+    else:
+
+        def lower(forms: Forms) -> _Lowered:
+            return _Lowered(tuple(_outlines(spec, forms)))
+
+    lowered, choices = choose(lower, profile, _Arena().bytes)
+    graph = join(lowered.parts)
+    metadata = {**notes.metadata, **({METADATA: describe(choices)} if choices else {})}
+    return preview(
+        graph, file_bytes(graph, description=notes.description, metadata=metadata), name=str(spec)
+    ), parameters
+
+
+@dataclass(frozen=True, slots=True)
+class _Lowered:
+    """A network in one combination of forms, not yet joined."""
+
+    parts: tuple[tuple[str, Outline], ...]
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        return tuple(operator for _, part in self.parts for operator in part.graph.operators)
+
+
+class _Arena:
+    """Arenas of the combinations of forms of one network.
+
+    One that is larger than the smallest so far by its bound alone will not be taken, and its bound will do for it.
+    """
+
+    def __init__(self) -> None:
+        self._smallest: int | None = None
+
+    def bytes(self, lowered: _Lowered, profile: str) -> int:
+        least = _arena_bound(tuple(_costs(part, profile) for _, part in lowered.parts), profile)
+        if self._smallest is not None and least > self._smallest:
+            return least
+        exact = arena(preview(join(lowered.parts), 0, name=""), profiles.get(profile)).total_bytes
+        self._smallest = exact if self._smallest is None else min(self._smallest, exact)
+        return exact
+
+
+def _outlines(spec: ModelSpec, forms: Forms) -> list[tuple[str, Outline]]:
+    """Places and outlines of the parts, for the forms that are wanted; `forms` learns which choices there are."""
+    shape: Shape = (1, spec.resolution, spec.resolution, spec.channels)
+    quantization: Quantization | None = PIXELS
+    network = parts(spec)
+    made: list[tuple[str, Outline]] = []
+    for place, part in network.ordered():
+        try:
+            usual = _of_part(part, shape, quantization)
+        except ExportError as error:
+            raise ExportError(error.message, where=f"{place} ({error.where})", hint=error.hint) from error
+        taken = tuple((choice, forms.take(named(choice, place), names)) for choice, names in usual.forms.items())
+        usual = _of_part(part, shape, quantization, taken) if taken else usual
+        made.append((place, usual))
+        shape, quantization = usual.output.shape, usual.dictated
+    return [*made, ("", _of_end(network.features, spec.classes, shape, quantization))]
+
+
+def _every_form(spec: ModelSpec) -> Iterator[tuple[Outline, ...]]:
+    """For each part its outlines in all combinations of its forms: the export takes one of them."""
+    forms = Forms()
+    usual = _outlines(spec, forms)
+    network = parts(spec)
+    shape: Shape = (1, spec.resolution, spec.resolution, spec.channels)
+    quantization: Quantization | None = PIXELS
+    for (_, part), (_, made) in zip(network.ordered(), usual, strict=False):
+        names = made.forms
+        combinations = itertools.product(*names.values())
+        yield tuple(
+            _of_part(part, shape, quantization, tuple(zip(names, taken, strict=True))) if names else made
+            for taken in combinations
+        )
+        shape, quantization = made.output.shape, made.dictated
+    yield (usual[-1][1],)
+
+
+@functools.lru_cache(_MOST_OUTLINES)
+def _least(outlines: tuple[Outline, ...], profile: str) -> _Costs:
+    """The least of each cost over the forms of a part."""
+    return _Costs(*map(min, zip(*(_costs(each, profile) for each in outlines), strict=True)))
+
+
+class _Costs(NamedTuple):
+    """Costs of a part by itself."""
+
+    parameters: int
+    macs: int
+    live_bytes: int
+    tail_bytes: int
+    stored_bytes: int
+
+
+@functools.lru_cache(_MOST_OUTLINES)
+def _costs(part: Outline, profile: str) -> _Costs:
+    model = preview(part.graph, 0, name="")
+    tensors = model.subgraphs[0].tensors
+    use = arena(model, profiles.get(profile))
+    macs = sum(costs.macs(operator, tensors) for operator in model.subgraphs[0].operators)
+    stored_bytes = sum(len(tensor.data) for tensor in tensors if tensor.data is not None)
+    scales = sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None)
+    stored_bytes += _SCALE_BYTES * scales
+    return _Costs(part.parameters, macs, use.lower_bound_bytes, use.tail_bytes, stored_bytes)
+
+
+@functools.cache
+def _fixed_tail_bytes(profile: str) -> int:
+    """The tail of a network that does nothing."""
+    name = "x"
+    tensor = Tensor(name, (1, 1, 1, 1), "int8", quantization=PIXELS)
+    empty = Graph({name: tensor}, (), (name,), (name,))
+    return arena(preview(empty, 0, name=""), profiles.get(profile)).tail_bytes
+
+
+@functools.lru_cache(_MOST_OUTLINES)
+def _of_part(
+    part: Part, shape: Shape, quantization: Quantization | None, taken: tuple[tuple[str, str], ...] = ()
+) -> Outline:
+    return outline(part.build(), shape, quantization, wanted=dict(taken))
+
+
+@functools.lru_cache(_MOST_OUTLINES)
+def _of_end(features: int, classes: int, shape: Shape, quantization: Quantization | None) -> Outline:
+    return outline(_End(features, classes), shape, quantization, inside=False)
+
+
+class _End(nn.Module):
+    """What follows the head of a `sapool.models.network.Network`: mean over the map and classifier."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(features, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.classifier(self.pool(x).flatten(1))
+        return y

@@ -4,6 +4,7 @@
     mobilenet_v2-self_attentive-2121111:width=0.35,resolution=32,classes=10,heads=2
     mobilenet_v2-max/max/max/self_attentive/max/self_attentive/max-1222121:patch=2
     mobilenet_v2-strided-1222121:resolution=224,classes=1000,replace=12+13:ulsam
+    mobilenet_v1-max-12222:width=0.25,pruned=stem:6/b2:20
     ulsam_v2_12:classes=10
 
 Backbone, pooling method and stride string (one digit a stage) come first; what differs from its default follows as
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from sapool import catalog, geometry, presets, replacement
+from sapool import catalog, geometry, presets, pruned, replacement
 from sapool.errors import UsageError
 from sapool.replacement import Replacement
 from sapool.settings import Option, from_text, to_text, typed
@@ -33,7 +34,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
 }
 _SETTINGS: Final[Mapping[str, type]] = {
     "width": float, "placement": str, "prepool": int, "resolution": int, "classes": int, "channels": int,
-    "padding": str, "replace": tuple,
+    "padding": str, "replace": tuple, "pruned": dict,
 }  # fmt: skip
 
 
@@ -57,6 +58,7 @@ class ModelSpec:
         replace: blocks that an attention module takes the place of.
         options: settings of the pooling methods, by name; a value, or one a stage. They go to the stages whose method has
             such a setting (for "self_attentive": patch, heads, ratio, window_norm).
+        pruned: widths that differ from those of the multiplier, by their names in `sapool.pruned`.
 
     Raises:
         UsageError: a name is unknown, a value is out of range, or a stage has nothing left to shrink.
@@ -74,6 +76,7 @@ class ModelSpec:
     padding: str = "same"
     replace: tuple[Replacement, ...] = ()
     options: Mapping[str, Option | tuple[Option, ...]] = field(default_factory=dict)
+    pruned: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         catalog.known("backbone", self.backbone, catalog.BACKBONES)
@@ -82,6 +85,7 @@ class ModelSpec:
         _set(self, "strides", self.strides or usual)
         _set(self, "pooling", _one_or_each(self.pooling))
         _set(self, "replace", replacement.ordered(self.replace, sum(blocks)))
+        _set(self, "pruned", pruned.ordered(self.pruned, self.backbone))
         _set(self, "options", {name: _one_or_each(value) for name, value in sorted(self.options.items())})
         if len(self.strides) != len(usual) or not set(self.strides) <= set("123456789"):
             raise UsageError(
@@ -156,10 +160,12 @@ class ModelSpec:
         settings = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name in _SETTINGS and getattr(self, f.name) != f.default
+            if f.name in _SETTINGS and f.name != "pruned" and getattr(self, f.name) != f.default
         }
         if self.replace:
             settings["replace"] = replacement.format_(self.replace)
+        if self.pruned:
+            settings["pruned"] = pruned.format_(self.pruned)
         settings.update(self.options)
         head = f"{self.backbone}-{to_text(self.pooling)}-{self.strides}"
         tail = ",".join(f"{name}={to_text(value)}" for name, value in settings.items())
@@ -219,6 +225,8 @@ def _settings(text: str, methods: tuple[str, ...]) -> tuple[dict[str, Any], dict
             raise UsageError(f"setting {name!r} " + ("is given twice" if equals else "has no value"), where="model")
         if name == "replace":
             settings[name] = replacement.parse(value) if value else ()
+        elif name == "pruned":
+            settings[name] = pruned.parse(value)
         elif name in _SETTINGS:
             settings[name] = from_text(name, value, _SETTINGS[name])
         else:

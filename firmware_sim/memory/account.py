@@ -79,6 +79,15 @@ def account(
     )
 
 
+def arena(model: Model, profile: Profile) -> ArenaUse:
+    """The arena of `account` alone, for callers that price many models; nothing that TFLM may refuse is looked for."""
+    plan = offline_plan(model)
+    finished = tail(model, profile, plan)
+    buffers = head_buffers(model.subgraphs, finished.tensors, finished.scratch, lifetimes(model), plan)
+    offsets = get(_PLANNER)([buffer.request for buffer in buffers])
+    return _arena(model, profile, finished, buffers, offsets, plan, ())
+
+
 def _fit(target: Target, arena: ArenaUse, model: Model, reserve: Reserve | None) -> TargetFit:
     from firmware_sim.targets import DEFAULT_RESERVE, fit
 

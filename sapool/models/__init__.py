@@ -1,5 +1,5 @@
 """Networks: `build(parse("mobilenet_v2-self_attentive-1221121:width=0.35"))`."""
 
-from sapool.models.registry import available, build, register
+from sapool.models.registry import available, build, parts, register
 
-__all__ = ["available", "build", "register"]
+__all__ = ["available", "build", "parts", "register"]

@@ -11,6 +11,7 @@ from torch import nn
 from sapool.models import stages
 from sapool.models.blocks import ConvBnRelu6
 from sapool.models.network import Network
+from sapool.models.parts import NetworkParts, Part
 from sapool.models.registry import register
 from sapool.spec import ModelSpec
 
@@ -52,9 +53,11 @@ class MobileNetV1(Network):
 
     dropout_rate: ClassVar[float] = 0.001
 
-    def __init__(self, spec: ModelSpec) -> None:
-        first = scaled(_STEM, spec.width)
-        stem = ConvBnRelu6(spec.channels, first, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
+    @classmethod
+    def parts(cls, spec: ModelSpec) -> NetworkParts:
+        first = stages.width(spec, "stem", scaled(_STEM, spec.width))
+        stem = Part.of(ConvBnRelu6, spec.channels, first.kept, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
         make = partial(DepthwiseSeparable, padding=spec.padding)
-        plan = [(scaled(base, spec.width), make) for base in _STAGES]
-        super().__init__(spec, stem, stages.build(spec, first, plan), nn.Identity(), plan[-1][0])
+        plans = [stages.Plan(scaled(base, spec.width), make, lambda inner, outer: ()) for base in _STAGES]
+        made, last = stages.parts(spec, first, plans)
+        return NetworkParts(stages.prepool(spec), stem, made, None, last.kept)

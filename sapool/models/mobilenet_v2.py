@@ -12,6 +12,7 @@ from sapool.layers import conv2d
 from sapool.models import stages
 from sapool.models.blocks import ConvBnRelu6, rounded
 from sapool.models.network import Network
+from sapool.models.parts import NetworkParts, Part
 from sapool.models.registry import register
 from sapool.spec import ModelSpec
 
@@ -28,10 +29,11 @@ class InvertedResidual(nn.Module):
     """
 
     def __init__(
-        self, channels: int, out_channels: int, stride: int, shortcut: bool, *, expansion: int, padding: str = "same"
-    ) -> None:
+        self, channels: int, out_channels: int, stride: int, shortcut: bool, *, expansion: int, padding: str = "same",
+        inner: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__()
-        hidden = channels * expansion
+        hidden = inner[0] if inner else channels * expansion
         layers: list[nn.Module] = [ConvBnRelu6(channels, hidden, 1)] if expansion != 1 else []
         layers += [
             ConvBnRelu6(hidden, hidden, 3, stride, groups=hidden, padding=padding),
@@ -46,6 +48,11 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
+def _inner(expansion: int, channels: int, out_channels: int) -> tuple[int, ...]:
+    """Channels of a block's expansion, if it has one."""
+    return (channels * expansion,) if expansion != 1 else ()
+
+
 @register("mobilenet_v2")
 class MobileNetV2(Network):
     """MobileNetV2 whose seven stages shrink their maps as a specification says.
@@ -58,12 +65,19 @@ class MobileNetV2(Network):
 
     dropout_rate: ClassVar[float] = 0.2
 
-    def __init__(self, spec: ModelSpec) -> None:
-        first, last = rounded(_STEM * spec.width), rounded(_LAST * max(1.0, spec.width))
-        stem = ConvBnRelu6(spec.channels, first, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
-        plan = [
-            (rounded(base * spec.width), partial(InvertedResidual, expansion=expansion, padding=spec.padding))
+    @classmethod
+    def parts(cls, spec: ModelSpec) -> NetworkParts:
+        first = stages.width(spec, "stem", rounded(_STEM * spec.width))
+        last = stages.width(spec, "last", rounded(_LAST * max(1.0, spec.width))).kept
+        stem = Part.of(ConvBnRelu6, spec.channels, first.kept, 3, 1 if spec.prepool > 1 else 2, padding=spec.padding)
+        plans = [
+            stages.Plan(
+                rounded(base * spec.width),
+                partial(InvertedResidual, expansion=expansion, padding=spec.padding),
+                partial(_inner, expansion),
+            )
             for expansion, base in _STAGES
         ]
-        made = stages.build(spec, first, plan)
-        super().__init__(spec, stem, made, ConvBnRelu6(plan[-1][0], last, 1), last)
+        made, end = stages.parts(spec, first, plans)
+        head = Part.of(ConvBnRelu6, end.kept, last, 1)
+        return NetworkParts(stages.prepool(spec), stem, made, head, last)

@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from sapool.models.stages import Stages, prepool
+from sapool.models.parts import NetworkParts
+from sapool.models.stages import Stage, Stages
 from sapool.pooling import PoolingLayer
 from sapool.spec import ModelSpec
 
@@ -22,26 +23,34 @@ class Network(nn.Module):
 
     Args:
         spec: what the network is built from; kept as `spec`.
-        stem: from the input, pooled where the specification says so, to the map of the first stage.
-        stages: of `sapool.models.stages.build`.
-        head: what stands between the last stage and the mean.
-        features: channels of the map that the mean is taken of.
+
+    Raises:
+        UsageError: a pooling method or an attention module refuses its settings, or a block cannot be replaced.
     """
 
     dropout_rate: ClassVar[float] = 0.0
     """Share of the features that training drops in front of the classifier."""
 
-    def __init__(self, spec: ModelSpec, stem: nn.Module, stages: Stages, head: nn.Module, features: int) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
+        parts = self.parts(spec)
         self.spec = spec
-        self.prepool = prepool(spec)
+        stem = parts.stem.build()
+        stages = Stages(*(Stage(stage) for stage in parts.stages))
+        head = nn.Identity() if parts.head is None else parts.head.build()
+        self.prepool = nn.Identity() if parts.prepool is None else parts.prepool.build()
         self.stem = stem
         self.stages = stages
         self.head = head
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(self.dropout_rate)
-        self.classifier = nn.Linear(features, spec.classes)
+        self.classifier = nn.Linear(parts.features, spec.classes)
         self._initialise()
+
+    @classmethod
+    def parts(cls, spec: ModelSpec) -> NetworkParts:
+        """What the network of a specification is made of."""
+        raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.head(self.stages(self.stem(self.prepool(x))))

@@ -9,20 +9,22 @@ from typing import TypeVar
 from torch import nn
 
 from sapool import catalog
+from sapool.models.network import Network
+from sapool.models.parts import NetworkParts
 from sapool.spec import ModelSpec
 
-Network = TypeVar("Network", bound=type[nn.Module])
-_BACKBONES: dict[str, type[nn.Module]] = {}
+Backbone = TypeVar("Backbone", bound=type[Network])
+_BACKBONES: dict[str, type[Network]] = {}
 
 
-def register(name: str) -> Callable[[Network], Network]:
+def register(name: str) -> Callable[[Backbone], Backbone]:
     """Register the decorated class, whose constructor takes a `ModelSpec`, under a name of `sapool.catalog.BACKBONES`.
 
     Raises:
         ValueError: the catalogue says that this name belongs to another module, or another class has it.
     """
 
-    def keep(network: Network) -> Network:
+    def keep(network: Backbone) -> Backbone:
         entry = catalog.BACKBONES.get(name)
         if name in _BACKBONES or entry is None or entry.module != network.__module__:
             owner = f"is registered already, by {entry.module}" if entry else "has no entry in sapool.catalog.BACKBONES"
@@ -44,6 +46,15 @@ def build(spec: ModelSpec) -> nn.Module:
     Raises:
         UsageError: the pooling method refuses its settings at one of the stages (which one is said).
     """
-    if spec.backbone not in _BACKBONES:
-        importlib.import_module(catalog.BACKBONES[spec.backbone].module)
-    return _BACKBONES[spec.backbone](spec)
+    return _backbone(spec.backbone)(spec)
+
+
+def parts(spec: ModelSpec) -> NetworkParts:
+    """What the network of a specification is made of, before any of it is built."""
+    return _backbone(spec.backbone).parts(spec)
+
+
+def _backbone(name: str) -> type[Network]:
+    if name not in _BACKBONES:
+        importlib.import_module(catalog.BACKBONES[name].module)
+    return _BACKBONES[name]

@@ -12,12 +12,28 @@ from sapool.layers import conv2d, max_pool2d
 from sapool.models import stages
 from sapool.models.blocks import rounded
 from sapool.models.network import Network
+from sapool.models.parts import NetworkParts, Part
 from sapool.models.registry import register
 from sapool.spec import ModelSpec
 
 # Table 1 of the paper: channels of the stem, and of the 3x3 convolutions of each stage.
 _STEM: Final = 64
 _STAGES: Final = (64, 128, 256, 512)
+
+
+class Stem(nn.Sequential):
+    """A 7x7 convolution with a stride, and a 3x3 max pool with a stride of 2.
+
+    [B, C, H, W] -> [B, O, ceil(ceil(H / stride) / 2), ceil(ceil(W / stride) / 2)] (table 1 of the paper).
+    """
+
+    def __init__(self, channels: int, out_channels: int, stride: int, *, padding: str = "same") -> None:
+        super().__init__(
+            conv2d(channels, out_channels, 7, stride, padding=padding),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            max_pool2d(3, 2, padding=padding),
+        )
 
 
 class Residual(nn.Module):
@@ -32,9 +48,14 @@ class Residual(nn.Module):
     def __init__(self, channels: int, out_channels: int, stride: int, shortcut: bool) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
-        self.downsample: nn.Module | None = None
+        self.downsample: nn.Sequential | None = None
         if not shortcut or stride != 1 or channels != out_channels:
             self.downsample = nn.Sequential(conv2d(channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+
+    @classmethod
+    def inner(cls, channels: int, out_channels: int) -> tuple[int, ...]:
+        """Channels behind each convolution but the last one, unless they were pruned."""
+        return (out_channels // cls.expansion,)
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
         """What is added to the input."""
@@ -51,11 +72,15 @@ class BasicBlock(Residual):
     [B, C, H, W] -> [B, O, ceil(H / stride), ceil(W / stride)] (figure 5 of the paper, left).
     """
 
-    def __init__(self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same") -> None:
+    def __init__(
+        self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same",
+        inner: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(channels, out_channels, stride, shortcut)
-        self.conv1 = conv2d(channels, out_channels, 3, stride, padding=padding)
-        self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = conv2d(out_channels, out_channels, 3, padding=padding)
+        (first,) = inner or self.inner(channels, out_channels)
+        self.conv1 = conv2d(channels, first, 3, stride, padding=padding)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.conv2 = conv2d(first, out_channels, 3, padding=padding)
         self.bn2 = nn.BatchNorm2d(out_channels)
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
@@ -72,15 +97,22 @@ class Bottleneck(Residual):
 
     expansion: ClassVar[int] = 4
 
-    def __init__(self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same") -> None:
+    def __init__(
+        self, channels: int, out_channels: int, stride: int, shortcut: bool, *, padding: str = "same",
+        inner: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(channels, out_channels, stride, shortcut)
-        inner = out_channels // self.expansion
-        self.conv1 = conv2d(channels, inner, 1)
-        self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = conv2d(inner, inner, 3, stride, padding=padding)
-        self.bn2 = nn.BatchNorm2d(inner)
-        self.conv3 = conv2d(inner, out_channels, 1)
+        first, second = inner or self.inner(channels, out_channels)
+        self.conv1 = conv2d(channels, first, 1)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.conv2 = conv2d(first, second, 3, stride, padding=padding)
+        self.bn2 = nn.BatchNorm2d(second)
+        self.conv3 = conv2d(second, out_channels, 1)
         self.bn3 = nn.BatchNorm2d(out_channels)
+
+    @classmethod
+    def inner(cls, channels: int, out_channels: int) -> tuple[int, ...]:
+        return (out_channels // cls.expansion,) * 2
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.relu(self.bn1(self.conv1(x)))
@@ -99,17 +131,14 @@ class ResNet(Network):
 
     block: ClassVar[type[BasicBlock] | type[Bottleneck]]
 
-    def __init__(self, spec: ModelSpec) -> None:
-        first = rounded(_STEM * spec.width)
-        stem = nn.Sequential(
-            conv2d(spec.channels, first, 7, 1 if spec.prepool > 1 else 2, padding=spec.padding),
-            nn.BatchNorm2d(first),
-            nn.ReLU(inplace=True),
-            max_pool2d(3, 2, padding=spec.padding),
-        )
-        make = partial(self.block, padding=spec.padding)
-        plan = [(rounded(base * spec.width) * self.block.expansion, make) for base in _STAGES]
-        super().__init__(spec, stem, stages.build(spec, first, plan), nn.Identity(), plan[-1][0])
+    @classmethod
+    def parts(cls, spec: ModelSpec) -> NetworkParts:
+        first = stages.width(spec, "stem", rounded(_STEM * spec.width))
+        stem = Part.of(Stem, spec.channels, first.kept, 1 if spec.prepool > 1 else 2, padding=spec.padding)
+        make = partial(cls.block, padding=spec.padding)
+        channels = [rounded(base * spec.width) * cls.block.expansion for base in _STAGES]
+        made, last = stages.parts(spec, first, [stages.Plan(outer, make, cls.block.inner) for outer in channels])
+        return NetworkParts(stages.prepool(spec), stem, made, None, last.kept)
 
 
 @register("resnet18")

@@ -53,6 +53,7 @@ class SelfAttentivePooling(PoolingLayer):
         heads: attention heads h; 2 everywhere, without window_norm, is what the authors recommend.
         ratio: embedding ratio r.
         window_norm: divide by the weights of the window.
+        embedding: E itself, a multiple of the heads, in place of the one that the ratio gives.
 
     Attributes:
         embedding: E.
@@ -69,11 +70,12 @@ class SelfAttentivePooling(PoolingLayer):
     def __init__(
         self, channels: int, stride: int, size: tuple[int, int] | None = None, *,
         patch: int | None = None, heads: int = 2, ratio: float = 1.0, window_norm: bool = False,
+        embedding: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(channels, stride, size)
         self.patch = default_patch(stride, size, window_norm) if patch is None else positive("patch", patch)
         self.heads, self.window_norm = positive("heads", heads), window_norm
-        self.embedding = _embedding(channels, heads, ratio, self.patch)
+        self.embedding = _embedding(channels, heads, ratio, self.patch, embedding)
         if window_norm and self.patch % stride == 0:
             raise UsageError(
                 f"self_attentive pooling: window_norm with a patch of {self.patch} and a stride of {stride} is average "
@@ -206,10 +208,12 @@ def default_patch(stride: int, size: tuple[int, int] | None, window_norm: bool =
     return stride
 
 
-def _embedding(channels: int, heads: int, ratio: float, patch: int) -> int:
+def _embedding(channels: int, heads: int, ratio: float, patch: int, given: int | None) -> int:
     if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 < ratio < math.inf:
         raise UsageError(f"self_attentive pooling: the ratio must be a positive number, not {ratio!r}")
-    embedding = max(1, round(ratio * channels / heads)) * heads
+    embedding = max(1, round(ratio * channels / heads)) * heads if given is None else positive("embedding", given)
+    if embedding % heads:
+        raise UsageError(f"self_attentive pooling: {heads} heads do not divide an embedding of {embedding}")
     if embedding % 2:
         raise UsageError(
             f"self_attentive pooling: an embedding of {embedding} is odd, and half of it is for rows, half for columns",

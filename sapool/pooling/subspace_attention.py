@@ -47,7 +47,7 @@ class SubspaceAttention(nn.Module):
         super().__init__()
         grouped("SubspaceAttention", channels, groups)
         positive("SubspaceAttention: the reduction", reduction)
-        self.channels, self.groups = channels, groups
+        self.channels, self.groups, self.reduction = channels, groups, reduction
         self.size = height, width = extent("SubspaceAttention", size)
         self.row = nn.Parameter(torch.full((groups, height), 1 / height))
         self.column = nn.Parameter(torch.full((groups, width), 1 / width))

@@ -141,8 +141,10 @@ def fit_progress(stream: IO[str] | None = None) -> FitProgress:
 
 
 @contextmanager
-def share_bar(what: str, stream: IO[str] | None = None) -> Iterator[Callable[[int, float], None]]:
-    """A bar for work whose end is known as a share: gives a function of (images done, share done).
+def share_bar(
+    what: str, stream: IO[str] | None = None, *, unit: str = "images"
+) -> Iterator[Callable[[int, float], None]]:
+    """A bar for work whose end is known as a share: gives a function of (images or other units done, share done).
 
     Where `stream` (standard error) is no terminal, one line is printed at the end.
     """
@@ -157,12 +159,12 @@ def share_bar(what: str, stream: IO[str] | None = None) -> Iterator[Callable[[in
             last = images
 
         yield note
-        print(f"{what}: {last:,} images in {time.perf_counter() - started:.1f} s", file=stream, flush=True)
+        print(f"{what}: {last:,} {unit} in {time.perf_counter() - started:.1f} s", file=stream, flush=True)
         return
 
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[images]:,} images"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn(f"{{task.fields[images]:,}} {unit}"))
     with Progress(*columns, TimeRemainingColumn(), console=_console(stream)) as bar:
         task = bar.add_task(what, total=1.0, images=0)
         yield lambda images, share: bar.update(task, completed=share, images=images)

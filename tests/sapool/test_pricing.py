@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
+from exporters import tflite
+from exporters.errors import ExportError
+from firmware_sim import memreport, read
+from sapool import catalog, metadata
+from sapool.checkpoint import Checkpoint
 from sapool.cli.main import main
-from sapool.pricing import price
-from sapool.spec import parse
+from sapool.errors import UsageError
+from sapool.export import to_tflite
+from sapool.metadata import Notes
+from sapool.models import build
+from sapool.pricing import bounds, price, report
+from sapool.spec import ModelSpec, parse
 
 
 @pytest.mark.oracle
@@ -26,12 +39,6 @@ def test_stock_mobilenet_v2_costs_what_is_published():
 def test_the_price_is_what_tflm_uses():
     tflm = pytest.importorskip("firmware_sim.run.tflm")
     pytest.importorskip("tflite_micro")
-    import numpy as np
-
-    import sapool.lowering  # noqa: F401
-    from exporters import tflite
-    from sapool.models import build
-
     spec = parse("mobilenet_v2-self_attentive-1221121:width=0.2,classes=3")
     noise = np.random.default_rng(3).normal(size=(4, 32, 32, 3)).astype(np.float32)
     content = tflite.export(build(spec).eval(), (1, 3, 32, 32), [noise]).content
@@ -64,3 +71,72 @@ def test_models_lists_what_a_specification_can_name(capsys):
 def test_a_specification_that_makes_no_sense_is_one_error(capsys):
     assert main(["models", "mobilenet_v2-max-4222121"]) == 2
     assert "no spatial extent left" in capsys.readouterr().err
+
+
+METHODS = ("average", "blurpool", "lip", "max", "self_attentive", "strided", "subspace_attention", "ulsam")
+PROFILES = ("host64", "cortex-m-reference", "cortex-m-cmsis-nn-dsp", "cortex-m-cmsis-nn-mve")
+
+
+@st.composite
+def specs(draw):
+    backbone = draw(st.sampled_from(sorted(catalog.BACKBONES)))
+    stages = len(catalog.BACKBONES[backbone].strides)
+    methods = tuple(draw(st.lists(st.sampled_from(METHODS), min_size=stages, max_size=stages)))
+    try:
+        return ModelSpec(
+            backbone,
+            draw(st.one_of(st.sampled_from(METHODS), st.just(methods))),
+            "".join(draw(st.lists(st.sampled_from("1123"), min_size=stages, max_size=stages))),
+            draw(st.sampled_from((0.1, 0.25, 0.35))),
+            draw(st.sampled_from(catalog.PLACEMENTS)),
+            draw(st.sampled_from((1, 1, 2, 4))),
+            draw(st.sampled_from((32, 48, 64))),
+            draw(st.integers(1, 12)),
+            draw(st.sampled_from((1, 3))),
+        )
+    except UsageError:
+        assume(False)
+
+
+@pytest.mark.slow
+@given(specs(), st.sampled_from(PROFILES))
+@example(parse("mobilenet_v2-max-1222111:width=0.1,resolution=48,padding=symmetric"), "host64")
+@example(parse("mobilenet_v2-self_attentive-1221121:width=0.2,prepool=2,resolution=64"), "cortex-m-cmsis-nn-mve")
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_the_price_is_that_of_the_exported_file(spec, profile):
+    try:
+        net = build(spec).eval()
+    except UsageError as error:
+        with pytest.raises(UsageError, match=re.escape(error.message)):
+            price(spec)
+        return
+    size = spec.resolution
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, size, size, spec.channels)).astype(np.float32)
+    try:
+        content = tflite.export(net, (1, spec.channels, size, size), [noise], profile=profile).content
+    except ExportError as error:  # a layer without an integer form at this size
+        with pytest.raises(ExportError, match=re.escape(error.message)):
+            price(spec, profile=profile)
+        return
+    found = memreport(read(content, name=str(spec)), profile=profile)
+    cost = price(spec, profile=profile)
+    assert cost.arena == found.arena
+    assert cost.model_bytes == len(content)
+    assert cost.macs == sum(layer.macs for layer in found.layers)
+    assert cost.parameters == sum(p.numel() for p in net.parameters())
+    assert report(spec, profile=profile).layers == found.layers
+    least = bounds(spec, profile=profile)
+    assert least.parameters == cost.parameters
+    assert least.macs <= cost.macs <= least.most_macs
+    assert 0.85 * cost.arena.total_bytes <= least.arena_bytes <= cost.arena.total_bytes
+    assert 0.7 * cost.model_bytes <= least.model_bytes <= cost.model_bytes
+
+
+def test_the_price_of_a_checkpoint_counts_what_its_file_says_of_itself():
+    spec = parse("mobilenet_v2-max-2221111:width=0.1,classes=2")
+    checkpoint = Checkpoint(build(spec).eval(), spec, ("cat", "dög"), {"split_seed": 3})
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    content = to_tflite(checkpoint, images).content
+    assert price(spec, notes=Notes.of(checkpoint)).model_bytes == len(content)
+    assert price(spec).model_bytes < len(content)
+    assert metadata.NAME in read(content).metadata

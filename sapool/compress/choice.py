@@ -1,0 +1,181 @@
+"""How many channels leave which group: those whose going lowers what is over the budget most, for what they are worth.
+
+The price of every choice is that of the specification that it leads to (`sapool.pricing`), so what is counted is the arena
+in TFLM, and not a stand-in for it. No single layer decides: where several layers are over the budget, all of them count by
+what they are over it, so that a choice that lowers one of several equal peaks is worth something.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from firmware_sim import MemoryReport
+from sapool.compress.budget import Budget
+from sapool.compress.groups import Group
+from sapool.errors import BudgetExceeded
+from sapool.metadata import Notes
+from sapool.pricing import report
+from sapool.spec import ModelSpec
+
+# A choice takes this share of the channels that its group has at first: small enough to follow the peak from layer to layer.
+_SHARE: Final = 16
+_TINY: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The layer with most bytes alive: operator, tensor, and those bytes."""
+
+    op: str
+    name: str
+    live_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Channels that leave a group, one after the other.
+
+    Attributes:
+        group: names of the widths.
+        before: channels that there were.
+        after: channels that stay.
+        gain: by how much what is over the budget fell, as a share of the budget.
+    """
+
+    group: str
+    before: int
+    after: int
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What `choose` found: the specification that keeps the budget, what leaves which group, and the peaks on the way."""
+
+    spec: ModelSpec
+    choices: tuple[Choice, ...]
+    peaks: tuple[Peak, ...]
+
+
+def choose(
+    spec: ModelSpec, groups: Sequence[Group], scores: Mapping[str, torch.Tensor], budget: Budget, *, profile: str,
+    notes: Callable[[ModelSpec], Notes],
+) -> Chosen:  # fmt: skip
+    """Take channels out of the groups until the budget is kept.
+
+    Args:
+        spec: of the network.
+        groups: of its channels.
+        scores: what each channel is worth, by the group's name.
+        budget: what the network may cost.
+        profile: build of TFLM that the arena is for.
+        notes: what the file of a specification holds beside the network.
+
+    Raises:
+        BudgetExceeded: no channel that may leave lowers what is over the budget; what is reached, and where, is said.
+    """
+    kept = {group.name: group.channels for group in groups}
+    remaining = {group.name: _remaining(scores[group.name]) for group in groups}
+    gains: dict[str, float] = {}
+    peaks: list[Peak] = []
+    account = report(spec, profile=profile, notes=notes(spec))
+    over = excess(account, budget)
+    while over > 0:
+        if peak_of(account) not in peaks:
+            peaks.append(peak_of(account))
+        best: tuple[float, Group, ModelSpec, MemoryReport, float] | None = None
+        for group in groups:
+            trial = _narrower(spec, group, kept[group.name])
+            if trial is None:
+                continue
+            found = report(trial, profile=profile, notes=notes(trial))
+            left = excess(found, budget)
+            gone, going = (group.channels - count for count in (kept[group.name], trial.pruned[group.names[0]]))
+            worth = _worth(remaining[group.name], gone, going)
+            rate = (over - left) / worth
+            if left < over and (best is None or rate > best[0]):
+                best = (rate, group, trial, found, left)
+        if best is None:
+            raise _out_of_reach(account, budget)
+        _, group, spec, account, left = best
+        gains[group.name] = gains.get(group.name, 0.0) + over - left
+        kept[group.name] = spec.pruned[group.names[0]]
+        over = left
+    changed = [group for group in groups if kept[group.name] < group.channels]
+    choices = tuple(Choice(g.name, g.channels, kept[g.name], gains[g.name]) for g in changed)
+    return Chosen(spec, choices, tuple(peaks))
+
+
+def excess(account: MemoryReport, budget: Budget) -> float:
+    """By how much an account is over a budget, as a share of each limit; 0 where every limit is kept.
+
+    Of the arena every layer counts by what it and the tail are over the limit, and the whole once more: what a plan cannot
+    avoid and what it adds.
+    """
+    total = 0.0
+    if budget.arena_bytes is not None:
+        arena = account.arena
+        needed = max(arena.total_bytes, arena.minimum_bytes or 0)
+        layers = sum(max(0, layer.live_bytes + arena.tail_bytes - budget.arena_bytes) for layer in account.layers)
+        over = max(0, needed - budget.arena_bytes)
+        total += (layers + over) / budget.arena_bytes if over else 0.0
+    if budget.flash_bytes is not None:
+        total += max(0, account.flash.model_bytes - budget.flash_bytes) / budget.flash_bytes
+    if budget.macs is not None:
+        total += max(0, sum(layer.macs for layer in account.layers) - budget.macs) / budget.macs
+    return total
+
+
+def peak_of(account: MemoryReport) -> Peak:
+    """The first of the layers with most bytes alive."""
+    layer = max(account.layers, key=lambda layer: layer.live_bytes)
+    return Peak(layer.op, layer.name, layer.live_bytes)
+
+
+def _narrower(spec: ModelSpec, group: Group, channels: int) -> ModelSpec | None:
+    """The specification with a few channels less in a group; None where the group would be empty."""
+    step = max(1, group.channels // _SHARE // group.divisor) * group.divisor
+    left = channels - step
+    if left < group.divisor:
+        left = channels - group.divisor
+    if left < group.divisor:
+        return None
+    return spec.with_settings(pruned={**spec.pruned, **dict.fromkeys(group.names, left)})
+
+
+def _remaining(scores: torch.Tensor) -> list[float]:
+    """What the importance of a group adds up to when none, one, two, ... of the weakest channels are gone."""
+    strongest_first = scores.double().clamp_min(_TINY).sort(descending=True).values.cumsum(0)
+    return [*reversed(strongest_first.tolist()), 0.0]
+
+
+def _worth(remaining: Sequence[float], gone: int, going: int) -> float:
+    """What channels are worth that leave after `gone` others: the logarithm of what they leave of their group's importance.
+
+    A share and not a sum, so that groups of any size compare; its logarithm, so that the last channels are beyond price.
+    """
+    return max(math.log(remaining[gone] / max(remaining[going], _TINY)), _TINY)
+
+
+def _out_of_reach(account: MemoryReport, budget: Budget) -> BudgetExceeded:
+    peak = peak_of(account)
+    arena = max(account.arena.total_bytes, account.arena.minimum_bytes or 0)
+    macs = sum(layer.macs for layer in account.layers)
+    reached = []
+    if budget.arena_bytes is not None and arena > budget.arena_bytes:
+        reached.append(f"an arena of {arena:,} bytes")
+    if budget.flash_bytes is not None and account.flash.model_bytes > budget.flash_bytes:
+        reached.append(f"a file of {account.flash.model_bytes:,} bytes")
+    if budget.macs is not None and macs > budget.macs:
+        reached.append(f"{macs:,} multiply-accumulates")
+    return BudgetExceeded(
+        f"pruning reaches {' and '.join(reached)}, not less: no channel that may leave lowers that",
+        where=f"{peak.op} {peak.name}",
+        hint=f"{peak.live_bytes:,} bytes are alive at this layer, which holds the peak, and the tail takes "
+        f"{account.arena.tail_bytes:,}; a smaller resolution or earlier downsampling lowers the peak",
+    )
