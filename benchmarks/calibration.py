@@ -3,8 +3,9 @@
     sapool train --data digits --model mobilenet_v2-self_attentive-2211111 --width 0.35 --output build/attention
     python benchmarks/calibration.py --data digits build/attention/model.safetensors ...
 
-Every checkpoint is exported with each range estimator, with and without bias correction and equalisation, on the calibration
-images beside it, and runs on the test part of the data. Writes benchmarks/results/calibration.csv, one row for each.
+Every checkpoint is exported with each range estimator, with and without bias correction and equalisation (where there is
+something to equalise), on the calibration images beside it, and runs on the test part of the data. Writes
+benchmarks/results/calibration.csv, one row for each.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def measure(path: Path, data: str, most: int) -> list[dict[str, Any]]:
             loaded, calibration.load(calibration.beside(path)), settings=Calibration(method, correct, equal)
         )
         seconds = time.process_time() - started
+        if equal and not model.calibration.equalised_pairs:
+            continue
         exact = run(model.float_graph, to_float(images))[0].reshape(len(images), -1)
         interpreter = LiteRt(model.content)
         stored = np.stack([interpreter.invoke(image[None])[0].reshape(-1) for image in to_device(images)])

@@ -23,7 +23,7 @@ PIXELS = Quantization((1 / 128,), (0,))
 """Input quantisation of a network fed with pixel / 128 - 1: the int8 input is the pixel minus 128."""
 
 DEFAULT = Calibration()
-"""Minimum and maximum, nothing else: see docs/decisions/0080-calibration-by-measurement.md."""
+"""Minimum and maximum, biases corrected: see docs/decisions/0080-calibration-by-measurement.md."""
 
 _TOLERANCE = 0.01
 

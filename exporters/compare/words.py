@@ -31,7 +31,7 @@ def row(layer: LayerError) -> tuple[str, ...]:
 def verdict(comparison: Comparison) -> str:
     """The end-to-end figures in a sentence."""
     return (
-        f"int8 and float over {comparison.examples} examples ({comparison.runtime}): the output differs by "
+        f"Int8 and float over {comparison.examples} examples ({comparison.runtime}): the output differs by "
         f"{share(comparison.logit_error)} of its deviation, the largest output is the same on "
         f"{comparison.top1_agreement:.1%}"
     )

@@ -28,11 +28,11 @@ class Calibration:
     Attributes:
         method: name of the range estimator; see `exporters.quantize.estimators`.
         bias_correction: whether biases make up for what rounding the kernels does to mean outputs.
-        equalisation: whether channels between convolutions are scaled alike, where that is exact.
+        equalisation: whether channels in front of depthwise convolutions are scaled alike, where that is exact.
     """
 
     method: str = DEFAULT
-    bias_correction: bool = False
+    bias_correction: bool = True
     equalisation: bool = False
 
     def __post_init__(self) -> None:

@@ -41,9 +41,9 @@ class Equalised:
 def equalise(graph: Graph, spans: Mapping[str, NDArray[np.float64]]) -> Equalised:
     """Scale the channels between two convolutions where nobody else reads them; pools may lie between.
 
-    In front of a depthwise convolution, whose kernels have a scale for each channel, every channel gets the span of the
-    largest one. In front of an ordinary one, whose kernels share a scale among the channels that they read, it gets the
-    geometric mean of what is best for the map and what is best for the kernels (equation 11 of the paper).
+    Only in front of a depthwise convolution, whose kernels have a scale for each channel: there every channel gets the span of
+    the largest one and nothing else loses. Kernels of an ordinary convolution share a scale among the channels that they read,
+    and what the map gains they lose (docs/decisions/0081-equalisation-where-it-pays.md).
 
     Args:
         graph: a float graph.
@@ -61,7 +61,7 @@ def equalise(graph: Graph, spans: Mapping[str, NDArray[np.float64]]) -> Equalise
         if not exact:
             relu6 += 1
             continue
-        factors = _factors(spans[first.outputs[0]], value(second.inputs[1]), second.op)
+        factors = _factors(spans[first.outputs[0]])
         if np.ptp(factors) == 0:
             continue
         kernel = value(first.inputs[1])
@@ -77,7 +77,7 @@ def equalise(graph: Graph, spans: Mapping[str, NDArray[np.float64]]) -> Equalise
 
 
 def _pairs(graph: Graph) -> Iterator[tuple[Operator, Operator, bool]]:
-    """Convolutions that follow each other, and whether a factor can pass from the one to the other."""
+    """Convolutions and the depthwise ones that follow them, and whether a factor can pass from the one to the other."""
     readers = graph.consumers()
 
     def only_reader(op: Operator) -> Operator | None:
@@ -92,33 +92,19 @@ def _pairs(graph: Graph) -> Iterator[tuple[Operator, Operator, bool]]:
         while second is not None and second.op in _POOLS:
             activations.append(second.options["fused_activation_function"])
             second = only_reader(second)
-        if second is not None and _reads_each_channel(graph, readers, first, second):
+        if second is not None and _is_alone(readers, first, second):
             yield first, second, all(kind in _HOMOGENEOUS for kind in activations)
 
 
-def _reads_each_channel(graph: Graph, readers: Mapping[str, list[int]], first: Operator, second: Operator) -> bool:
-    """Whether the last axis of the second one's kernel is the channels of the first one: no groups, no multiplier.
-
-    Nobody else may read the constants that would change.
-    """
-    if second.op not in _CONVOLUTIONS or second.options.get("depth_multiplier", 1) != 1:
-        return False
-    if any(len(readers[str(name)]) > 1 for name in (*first.inputs[1:], second.inputs[1])):
-        return False
-    kernel = graph.tensors[str(second.inputs[1])].shape
-    return kernel[-1] == graph.tensors[first.outputs[0]].shape[-1]
+def _is_alone(readers: Mapping[str, list[int]], first: Operator, second: Operator) -> bool:
+    """Whether the second one is depthwise without a multiplier, and nobody else reads the constants that would change."""
+    constants = (*first.inputs[1:], second.inputs[1])
+    depthwise = second.op == "DEPTHWISE_CONV_2D" and second.options.get("depth_multiplier", 1) == 1
+    return depthwise and all(len(readers[str(name)]) == 1 for name in constants)
 
 
-def _factors(span: NDArray[np.float64], kernel: NDArray[np.float64], op: str) -> NDArray[np.float64]:
-    """By how much to divide each channel, between 1 / _MOST and 1; 1 for a channel that is always zero or never used."""
-    moves = span > 0
-    if not moves.any():
+def _factors(span: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much to divide each channel, between 1 / _MOST and 1; 1 for a channel that is always zero."""
+    if not (span > 0).any():
         return np.ones_like(span)
-    wanted = span / span.max()
-    if op == "CONV_2D":
-        peaks = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True)
-        share = (np.abs(kernel) / np.where(peaks > 0, peaks, 1)).max(axis=(0, 1, 2))
-        moves &= share > 0
-        wanted = np.sqrt(wanted / np.where(share > 0, share, 1))
-        wanted /= wanted[moves].max() if moves.any() else 1
-    return np.where(moves, np.clip(wanted, 1 / _MOST, 1), 1.0)
+    return np.where(span > 0, np.clip(span / span.max(), 1 / _MOST, 1), 1.0)

@@ -29,10 +29,10 @@ def calibration_options(command: Command) -> Command:
     for option in (
         click.option(
             "--equalise/--no-equalise", default=False, show_default=True,
-            help="Scale channels between convolutions alike, where that is exact (not across ReLU6).",
+            help="Scale channels in front of depthwise convolutions alike, where that is exact (not across ReLU6).",
         ),
         click.option(
-            "--bias-correction/--no-bias-correction", default=False, show_default=True,
+            "--bias-correction/--no-bias-correction", default=True, show_default=True,
             help="Let biases make up for what rounding the kernels does to mean outputs.",
         ),
         click.option(
