@@ -41,9 +41,9 @@ class Equalised:
 def equalise(graph: Graph, spans: Mapping[str, NDArray[np.float64]]) -> Equalised:
     """Scale the channels between two convolutions where nobody else reads them; pools may lie between.
 
-    Only in front of a depthwise convolution, whose kernels have a scale for each channel: there every channel gets the span of
-    the largest one and nothing else loses. Kernels of an ordinary convolution share a scale among the channels that they read,
-    and what the map gains they lose (docs/decisions/0081-equalisation-where-it-pays.md).
+    Only in front of a depthwise convolution, whose kernels have a scale for each channel: there every channel gets the span
+    of the largest one and nothing else loses. Kernels of an ordinary convolution share a scale among the channels that they
+    read, and what the map gains they lose (docs/decisions/0081-equalisation-where-it-pays.md).
 
     Args:
         graph: a float graph.
@@ -98,9 +98,9 @@ def _pairs(graph: Graph) -> Iterator[tuple[Operator, Operator, bool]]:
 
 def _is_alone(readers: Mapping[str, list[int]], first: Operator, second: Operator) -> bool:
     """Whether the second one is depthwise without a multiplier, and nobody else reads the constants that would change."""
-    constants = (*first.inputs[1:], second.inputs[1])
-    depthwise = second.op == "DEPTHWISE_CONV_2D" and second.options.get("depth_multiplier", 1) == 1
-    return depthwise and all(len(readers[str(name)]) == 1 for name in constants)
+    if second.op != "DEPTHWISE_CONV_2D" or second.options.get("depth_multiplier", 1) != 1:
+        return False
+    return all(len(readers[str(name)]) == 1 for name in (*first.inputs[1:], second.inputs[1]))
 
 
 def _factors(span: NDArray[np.float64]) -> NDArray[np.float64]:
