@@ -38,7 +38,7 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
                 observe(source, values[source])
         for index, op in enumerate(graph.operators):
             inputs = [values[name] for name in op.inputs if name is not None]
-            result = _activate(op, _OPERATORS[op.op](op, *inputs))
+            result = apply(op, *inputs)
             values[op.outputs[0]] = result
             if observe is not None:
                 observe(op.outputs[0], result)
@@ -46,6 +46,12 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
                 if name is not None and readers[name][-1] == index and name not in graph.outputs:
                     values.pop(name, None)
     return tuple(values[name].numpy() for name in graph.outputs)
+
+
+def apply(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
+    """What one operator gives for its inputs, constants among them, in the order of the operator; absent ones left out."""
+    with torch.inference_mode():
+        return _activate(op, _OPERATORS[op.op](op, *inputs))
 
 
 def arrays(batch: Batch) -> tuple[NDArray[np.float32], ...]:

@@ -22,8 +22,8 @@ from exporters.lower import Builder, Value, find, lower_module, register
 from exporters.operators import KINDS
 from exporters.quantize import quantize
 from exporters.quantize.groups import share_groups
-from exporters.quantize.ranges import Range
 from exporters.quantize.separate import separate
+from exporters.quantize.span import Range
 from exporters.trace import trace
 
 _ANY = Range(-1.0, 1.0)

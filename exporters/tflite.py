@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -15,11 +15,15 @@ from exporters.execute import Batch, arrays, run
 from exporters.flatbuffer import serialise
 from exporters.forms import METADATA, Choice, choose, describe
 from exporters.graph import Graph, Quantization
-from exporters.quantize import Motion, observe, quantize, separate
+from exporters.quantize import Calibration, CalibrationRecord, Motion, separate
+from exporters.quantize import calibrate as steps
 from exporters.trace import Shapes, lowering
 
 PIXELS = Quantization((1 / 128,), (0,))
 """Input quantisation of a network fed with pixel / 128 - 1: the int8 input is the pixel minus 128."""
+
+DEFAULT = Calibration()
+"""Minimum and maximum, biases corrected: see docs/decisions/0080-calibration-by-measurement.md."""
 
 _TOLERANCE = 0.01
 
@@ -30,13 +34,15 @@ class TfliteModel:
 
     `lowering_error` is rms(lowered float graph - module) / std(module) on the first calibration batch; it is what the
     lowering approximates (nothing for plain networks), before any quantisation. `choices` are the forms that were taken
-    for layers with several; `warnings` is what may be wrong with the network or the data, a line each.
+    for layers with several; `warnings` is what may be wrong with the network or the data, a line each; `calibration` says
+    how the integers came about. `float_graph` has equalised weights if they were equalised.
     """
 
     content: bytes
     float_graph: Graph
     graph: Graph
     lowering_error: float
+    calibration: CalibrationRecord
     choices: tuple[Choice, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -46,6 +52,7 @@ def export(
     input_shape: Shapes,
     calibration: Iterable[Batch],
     *,
+    settings: Calibration = DEFAULT,
     input_quantization: Quantization | None = PIXELS,
     profile: str = "host64",
     description: str = "",
@@ -59,6 +66,7 @@ def export(
         input_shape: [1, C, H, W], or one such shape for each input.
         calibration: batches [B, H, W, C], float32, as the network takes them (NHWC, already scaled), or tuples of such
             arrays for several inputs; a few hundred typical inputs in all.
+        settings: how ranges follow from them, and which of the optional steps are taken.
         input_quantization: scale and zero point of the inputs; None derives them from the calibration data.
         profile: build of TFLM in whose arena the network is to be small, where a layer has several integer forms.
         description: text for the file's description.
@@ -76,13 +84,21 @@ def export(
     first = next(batches, None)
     if first is None:
         raise ExportError("no calibration data", hint="give a few hundred typical inputs")
+    chained: Iterable[Batch] = _chain(first, batches)
+    pairs = relu6 = 0
+    if settings.equalisation:
+        chained = kept = list(chained)
+        before, progress = steps.halves(kept, progress)
+        result = steps.equalised(float_graph, kept, before)
+        float_graph, pairs, relu6 = result.graph, len(result.pairs), result.relu6
     error = _lowering_error(module, float_graph, first)
-    motion = Motion()
-    ranges = observe(float_graph, _chain(first, batches), progress, motion)
-    graph = quantize(float_graph, ranges, input_quantization=input_quantization)
-    notes = {**(metadata or {}), **({METADATA: describe(choices)} if choices else {})}
+    graph, motion, seen = steps.calibrate(
+        float_graph, chained, settings, input_quantization=input_quantization, progress=progress
+    )
+    record = CalibrationRecord(**asdict(settings), examples=seen, equalised_pairs=pairs, relu6_pairs=relu6)
+    notes = {**(metadata or {}), **({METADATA: describe(choices)} if choices else {}), steps.METADATA: record.encode()}
     content = serialise(graph, description=description, metadata=notes)
-    return TfliteModel(content, float_graph, graph, error, choices, _warnings(float_graph, motion))
+    return TfliteModel(content, float_graph, graph, error, record, choices, _warnings(float_graph, motion))
 
 
 def _check_weights(graph: Graph) -> None:

@@ -16,7 +16,8 @@ import sapool.lowering
 from exporters.firmware import ArenaBudget, Interface
 from exporters.onnx import OnnxModel
 from exporters.onnx_int8 import Agreement
-from exporters.tflite import TfliteModel
+from exporters.quantize import Calibration
+from exporters.tflite import DEFAULT, TfliteModel
 from sapool.checkpoint import Checkpoint
 from sapool.data import preprocessing
 from sapool.errors import UsageError
@@ -27,7 +28,7 @@ _BATCH = 64
 
 
 def to_tflite(
-    checkpoint: Checkpoint, images: NDArray[np.uint8], *, profile: str = "host64",
+    checkpoint: Checkpoint, images: NDArray[np.uint8], *, profile: str = "host64", settings: Calibration = DEFAULT,
     progress: Callable[[int], None] | None = None,
 ) -> TfliteModel:  # fmt: skip
     """Int8 TFLite of a checkpoint.
@@ -36,6 +37,7 @@ def to_tflite(
         checkpoint: a trained network.
         images: calibration images [N, H, W, C], pixels, at the network's resolution.
         profile: build of TFLM in whose arena the network is to be small; see `exporters.forms`.
+        settings: how to calibrate; see `exporters.quantize.Calibration`.
         progress: called with the number of images seen so far.
 
     Raises:
@@ -48,6 +50,7 @@ def to_tflite(
         checkpoint.model,
         shape,
         _batches(images),
+        settings=settings,
         profile=profile,
         description=notes.description,
         metadata=notes.metadata,

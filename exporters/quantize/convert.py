@@ -12,8 +12,8 @@ from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
 from exporters.quantize.exact import OPERATORS, constraints_of, exact_scales
 from exporters.quantize.groups import share_groups
-from exporters.quantize.ranges import Range
 from exporters.quantize.scales import asymmetric, sigmoid_is_clear, to_int8, weight_and_bias
+from exporters.quantize.span import Range
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 # LiteRT refuses a HARD_SWISH whose output is 128 times finer than its input (lite/kernels/activations.cc,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.graph import Quantization
-from exporters.quantize.ranges import Range
+from exporters.quantize.span import Range
 
 _SMALLEST_SCALE = 2.0**-40
 # Of activations: LiteRT refuses a convolution that rescales by more than 2^30, which a tensor that is (almost) zero on all

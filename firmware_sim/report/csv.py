@@ -23,14 +23,14 @@ def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
     writer.writerow(COLUMNS)
     target = report.target.id if report.target else ""
     for layer in report.layers:
-        row: list[object] = [_cell(report.model.path), report.profile.id, target, layer.subgraph, layer.index]
-        row += [_cell(layer.op), _cell(layer.name), layer.live_bytes, layer.scratch_bytes, layer.persistent_bytes]
+        row: list[object] = [cell(report.model.path), report.profile.id, target, layer.subgraph, layer.index]
+        row += [cell(layer.op), cell(layer.name), layer.live_bytes, layer.scratch_bytes, layer.persistent_bytes]
         row += [layer.macs, layer.weight_bytes, _truth(layer.peak), _truth(not layer.inexact)]
         writer.writerow(row)
     return stream.getvalue()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """A name from a file; spreadsheets would run one that begins like a formula, so it gets an apostrophe in front."""
     text = printable(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -44,7 +44,9 @@ def data_options(command: Command) -> Command:
     )(command)
 
 
-def open_data(source: str, *, resolution: int, channels: int, seed: int, skip_broken: bool, cache: bool) -> DataSet:
+def open_data(
+    source: str, *, resolution: int, channels: int, seed: int, skip_broken: bool, cache: bool = True
+) -> DataSet:
     """Read a data set under a progress bar; what was skipped is named on standard error."""
     from sapool import data
     from sapool.data.cache import default_folder

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sapool.cli.export_options import Compare, calibration_options, compare_options, settings
 from sapool.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from exporters.quantize import Calibration
     from exporters.tflite import TfliteModel
     from sapool.checkpoint import Checkpoint
 
@@ -51,11 +53,13 @@ _MOST_WARNINGS = 3
     "--dynamic-batch/--fixed-batch", "dynamic_batch", default=True, show_default=True,
     help="Whether an ONNX file takes any number of images at a time, or one; some tools want the number fixed.",
 )  # fmt: skip
+@calibration_options
+@compare_options
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
-    dynamic_batch: bool,
-    format_: str,
+    dynamic_batch: bool, calibration_method: str, bias_correction: bool, equalise: bool, compare: bool,
+    compare_images: int, compare_outputs: tuple[Path, ...], format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
 
@@ -64,12 +68,14 @@ def command(
     sapool export run/model.safetensors --target tflm-c --for stm32f746
     sapool export run/model.safetensors --target onnx -o build/net.onnx
     sapool export run/model.safetensors --target onnx-int8 --fixed-batch
+    sapool export run/model.safetensors --target tflite-int8 --compare --compare-output errors.html
 
     tflite-int8 is integer only, int8 in and int8 out, and runs in stock TensorFlow Lite Micro. The network's input is the
     pixel minus 128: the firmware needs no preprocessing. tflm-c is a folder with the same model as C++ sources: the aligned
     array, a resolver with the operators that it uses, the size of the arena, a minimal main and a CMake file. onnx is the
     network in real numbers, onnx-int8 the integers of tflite-int8 between QuantizeLinear and DequantizeLinear, for tools
-    that take ONNX. Both have opset 18. What exists is replaced only when everything has worked.
+    that take ONNX. Both have opset 18. --compare shows layer by layer where int8 departs from float. What exists is replaced
+    only when everything has worked.
     """
     output = output or Path(f"{checkpoint.stem}{_SUFFIX[target]}")
     if output.is_dir() and target != "tflm-c":
@@ -78,17 +84,31 @@ def command(
     from sapool.checkpoint import load
     from sapool.cli.options import emit
 
+    compared = Compare(compare_images, compare_outputs) if compare or compare_outputs else None
+    if compared is not None and target == "onnx":
+        raise UsageError("there are no integers to compare in an ONNX file of real numbers", hint="--target onnx-int8")
     profile = resolve(destination)[0].id if destination else None
     loaded = load(checkpoint)
     images = _calibration(checkpoint, data, loaded, samples)
+    comparison = None
     if target == "onnx":
         written = _onnx(loaded, images, output, verify, dynamic_batch)
-    elif target == "onnx-int8":
-        written = _onnx_int8(loaded, images, output, verify, profile, dynamic_batch)
     else:
-        written = _tflite(loaded, images, output, verify, profile, folder=target == "tflm-c")
+        model = _calibrated(loaded, images, profile, settings(calibration_method, bias_correction, equalise))
+        if compared is not None:
+            comparison = compared.run(model, images)
+        if target == "onnx-int8":
+            written = _onnx_int8(model, images, output, verify, dynamic_batch)
+        else:
+            written = _tflite(loaded, model, images, output, verify, profile, folder=target == "tflm-c")
+        written["calibration"] = asdict(model.calibration)
     summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **written}
+    if compared is not None and comparison is not None:
+        compared.write(comparison, str(output))
+        summary["compare"] = compared.as_dict(comparison, str(output))
     emit(json.dumps(summary, indent=2) if format_ == "json" else _text(summary), None)
+    if compared is not None and comparison is not None and format_ == "text":
+        emit(f"\n{compared.text(comparison, str(output))}", None)
 
 
 def _calibration(checkpoint: Path, data: str | None, loaded: Checkpoint, samples: int) -> NDArray[np.uint8]:
@@ -108,8 +128,9 @@ def _calibration(checkpoint: Path, data: str | None, loaded: Checkpoint, samples
 
 
 def _tflite(
-    loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int, profile: str | None, *, folder: bool
-) -> dict[str, Any]:
+    loaded: Checkpoint, model: TfliteModel, images: NDArray[np.uint8], output: Path, verify: int, profile: str | None, *,
+    folder: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Write the model, as a file or as the folder of a firmware."""
     from exporters.folders import write_folder
     from firmware_sim import memreport
@@ -118,7 +139,6 @@ def _tflite(
     from firmware_sim.profiles import DEFAULT
     from sapool.export import to_firmware
 
-    model = _calibrated(loaded, images, profile)
     arena = memreport(read(model.content, name=str(output)), profile=profile or DEFAULT).arena
     summary: dict[str, Any] = {
         "bytes": len(model.content),
@@ -145,7 +165,9 @@ def _tflite(
     return {**summary, "files": sorted(files), "firmware_arena": {**needed, "total_bytes": budget.total_bytes}}
 
 
-def _calibrated(loaded: Checkpoint, images: NDArray[np.uint8], profile: str | None) -> TfliteModel:
+def _calibrated(
+    loaded: Checkpoint, images: NDArray[np.uint8], profile: str | None, settings: Calibration
+) -> TfliteModel:
     """The int8 model; warnings are shown."""
     from firmware_sim.profiles import DEFAULT
     from sapool.export import to_tflite
@@ -153,8 +175,9 @@ def _calibrated(loaded: Checkpoint, images: NDArray[np.uint8], profile: str | No
 
     with share_bar("calibrating") as show:
         model = to_tflite(
-            loaded, images, profile=profile or DEFAULT, progress=lambda done: show(done, done / len(images))
-        )
+            loaded, images, profile=profile or DEFAULT, settings=settings,
+            progress=lambda done: show(done, done / len(images)),
+        )  # fmt: skip
     for line in _few(model.warnings):
         click.echo(f"warning: {line}", err=True)
     return model
@@ -185,13 +208,12 @@ def _parity(content: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:
 
 
 def _onnx_int8(
-    loaded: Checkpoint, images: NDArray[np.uint8], output: Path, verify: int, profile: str | None, dynamic_batch: bool
+    model: TfliteModel, images: NDArray[np.uint8], output: Path, verify: int, dynamic_batch: bool
 ) -> dict[str, Any]:
     from exporters.onnx import OPSET
     from firmware_sim.files import write_atomic
     from sapool.export import to_onnx_int8
 
-    model = _calibrated(loaded, images, profile)
     content, agreement = to_onnx_int8(model, images[: max(2, verify)], dynamic_batch=dynamic_batch)
     write_atomic(output, content)
     return {
@@ -235,6 +257,7 @@ def _text(summary: dict[str, Any]) -> str:
             f"  compared  onnxruntime and the int8 TFLite: {found['equal']:.1%} of the outputs equal, "
             f"{found['rms_steps']:.2f} steps apart (rms), the same class on {found['same_class']:.1%} of "
             f"{found['examples']} images",
+            _calibration_line(summary["calibration"]),
         ]
         return "\n".join(lines)
     if summary["target"] == "onnx":
@@ -247,6 +270,7 @@ def _text(summary: dict[str, Any]) -> str:
     arena, parity = summary["arena"], summary["parity"]
     lines += [
         f"  graph     {summary['operators']} operators, integers only; int8 input = pixel - 128",
+        _calibration_line(summary["calibration"]),
         f"  lowering  {summary['lowering_error']:.1e} of the output's deviation away from torch, before quantisation",
         *(_form(choice) for choice in summary["forms"]),
         f"  arena     {arena['total_bytes']:,} bytes in TFLM, {arena['profile']} (head {arena['head_bytes']:,}, tail "
@@ -264,6 +288,17 @@ def _text(summary: dict[str, Any]) -> str:
             f"  files     {', '.join(summary['files'])}",
         ]
     return "\n".join(lines)
+
+
+def _calibration_line(done: dict[str, Any]) -> str:
+    """How the integers came about."""
+    steps = [f"{done['method']} over {done['examples']:,} images"]
+    if done["bias_correction"]:
+        steps.append("biases corrected")
+    if done["equalisation"]:
+        stopped = f", {done['relu6_pairs']} left alone because of ReLU6" if done["relu6_pairs"] else ""
+        steps.append(f"{done['equalised_pairs']} pairs of layers equalised{stopped}")
+    return f"  ranges    {'; '.join(steps)}"
 
 
 def _form(choice: dict[str, Any]) -> str:

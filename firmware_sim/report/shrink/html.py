@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firmware_sim.report.html import page, table
+from firmware_sim.report.page import page, table
 from firmware_sim.report.picture import safe
 from firmware_sim.report.shrink import ShrinkReport
 from firmware_sim.report.shrink.svg import maps

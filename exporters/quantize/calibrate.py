@@ -1,0 +1,105 @@
+"""How a float graph becomes integers: which ranges, and which of the optional steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from exporters.execute import Batch, arrays
+from exporters.graph import Graph, Quantization
+from exporters.quantize.convert import quantize
+from exporters.quantize.correct import correct_bias, means_for
+from exporters.quantize.equalise import Equalised, equalise
+from exporters.quantize.estimators import DEFAULT, estimator
+from exporters.quantize.ranges import Motion, observe
+
+METADATA: Final = "sapool.calibration/1"
+"""Name of the metadata entry of a .tflite that says how it was calibrated."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How to calibrate.
+
+    Attributes:
+        method: name of the range estimator; see `exporters.quantize.estimators`.
+        bias_correction: whether biases make up for what rounding the kernels does to mean outputs.
+        equalisation: whether channels in front of depthwise convolutions are scaled alike, where that is exact.
+    """
+
+    method: str = DEFAULT
+    bias_correction: bool = True
+    equalisation: bool = False
+
+    def __post_init__(self) -> None:
+        estimator(self.method)  # an unknown one is told before anything is computed
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRecord:
+    """What was done: the choices, the number of examples, the pairs that were equalised or stopped by a RELU6."""
+
+    method: str
+    bias_correction: bool
+    equalisation: bool
+    examples: int
+    equalised_pairs: int = 0
+    relu6_pairs: int = 0
+
+    def encode(self) -> bytes:
+        """As the content of the metadata entry."""
+        return json.dumps(asdict(self), sort_keys=True).encode("utf-8")
+
+
+def equalised(graph: Graph, batches: Sequence[Batch], progress: Progress | None = None) -> Equalised:
+    """A float graph with equalised channels; the spans are those of these examples."""
+    motion = Motion()
+    observe(graph, batches, progress, motion)
+    return equalise(graph, motion.spans())
+
+
+def calibrate(
+    graph: Graph,
+    batches: Iterable[Batch],
+    calibration: Calibration,
+    *,
+    input_quantization: Quantization | None = None,
+    progress: Progress | None = None,
+) -> tuple[Graph, Motion, int]:
+    """The int8 form of a float graph, which channels moved, and the number of examples.
+
+    Args:
+        graph: float graph, equalised if that is wanted.
+        batches: arrays [B, H, W, C] as the network takes them; for several inputs one array each.
+        calibration: range estimator and bias correction.
+        input_quantization: see `quantize`.
+        progress: called after each batch with the number of examples seen so far.
+
+    Raises:
+        ExportError: see `observe` and `quantize`.
+    """
+    motion = Motion()
+    means = means_for(graph) if calibration.bias_correction else None
+    examples = 0
+
+    def count(done: int) -> None:
+        nonlocal examples
+        examples = done
+        if progress is not None:
+            progress(done)
+
+    ranges = observe(graph, batches, count, motion, means, calibration.method)
+    quantised = quantize(graph, ranges, input_quantization=input_quantization)
+    return quantised if means is None else correct_bias(graph, quantised, means), motion, examples
+
+
+def halves(batches: Sequence[Batch], progress: Progress | None) -> tuple[Progress | None, Progress | None]:
+    """Progress for two passes over the same examples, so that they count as one."""
+    if progress is None:
+        return None, None
+    total = sum(len(arrays(batch)[0]) for batch in batches)
+    return lambda done: progress(done // 2), lambda done: progress((total + done) // 2)

@@ -1,0 +1,120 @@
+"""Range estimators, each against a plain reference on all values at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporters.quantize import Range
+from exporters.quantize.estimators import estimator, methods, register
+from exporters.quantize.estimators.histogram import BINS, Histogram
+from exporters.quantize.estimators.percentile import TAIL
+from exporters.quantize.scales import asymmetric, to_int8
+from firmware_sim.errors import UsageError
+
+
+def estimate(method, *batches):
+    known = estimator(method)()
+    for batch in batches:
+        known.add(torch.as_tensor(batch), float(batch.min()), float(batch.max()))
+    return known.range()
+
+
+def batches_of(seed, size=4000):
+    """Three batches of growing size of values, with a long tail."""
+    rng = np.random.default_rng(seed)
+    return [(rng.standard_t(3, size) * 4.0**n).astype(np.float32) for n in range(3)]
+
+
+def error(values, span):
+    """Mean squared error of int8, by the functions that quantise for real."""
+    q = asymmetric(span)
+    back = (to_int8(values, q).astype(float) - q.zero_point[0]) * q.scale[0]
+    return float(np.mean((back - values) ** 2))
+
+
+def test_the_default_comes_first():
+    assert methods()[0] == "minmax"
+    assert {"percentile", "mse"} <= set(methods())
+
+
+def test_an_unknown_method_is_named_with_those_that_exist():
+    with pytest.raises(UsageError, match="entropy") as caught:
+        estimator("entropy")
+    assert "percentile" in str(caught.value.hint)
+
+
+def test_a_taken_name_is_refused():
+    with pytest.raises(ValueError, match="exists already"):
+        register("mse")(type("Other", (), {}))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_minmax_is_numpy(seed):
+    values = np.concatenate(batches_of(seed))
+    assert estimate("minmax", *batches_of(seed)) == Range(float(values.min()), float(values.max()))
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
+@pytest.mark.parametrize("values", [np.zeros(5), np.full(5, 3.0), np.full(5, -2.0), np.array([1e-30, 0.0])])
+def test_zero_is_always_inside(method, values):
+    span = estimate(method, values.astype(np.float32))
+    assert span.low <= 0 <= span.high
+    # Nothing is far outside: a constant keeps its value.
+    assert values.max() <= span.high * 1.12 + 1e-6
+    assert values.min() >= span.low * 1.12 - 1e-6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_percentile_is_numpys_to_a_bin(seed):
+    values = np.concatenate(batches_of(seed))
+    span = estimate("percentile", *batches_of(seed))
+    width = 2 * float(np.abs(values).max()) / BINS
+    low, high = np.quantile(values, [TAIL, 1 - TAIL], method="inverted_cdf")
+    assert span.low == pytest.approx(low, abs=width)
+    assert span.high == pytest.approx(high, abs=width)
+    assert np.mean(values < span.low) <= TAIL
+    assert np.mean(values > span.high) <= TAIL
+    assert span.high < values.max()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rectified", [False, True])
+def test_mse_is_as_good_as_a_search_over_all_pairs(seed, rectified):
+    batches = [np.maximum(batch, 0) if rectified else batch for batch in batches_of(seed)]
+    values = np.concatenate(batches)
+    span = estimate("mse", *batches)
+    shares = np.linspace(1, 0.1, 31)
+    lows = [0.0] if rectified else values.min() * shares
+    best = min(error(values, Range(float(low), float(values.max() * high))) for low in lows for high in shares)
+    found = error(values, span)
+    assert found <= 1.03 * best
+    assert found <= error(values, estimate("minmax", *batches))
+
+
+def test_mse_gives_up_a_lonely_outlier():
+    values = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
+    values[7] = 30.0
+    span = estimate("mse", values)
+    assert span.high < 20
+    assert error(values, span) < 0.5 * error(values, estimate("minmax", values))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20), min_size=1, max_size=5))
+def test_no_value_is_lost_while_the_histogram_grows(batches):
+    histogram = Histogram()
+    for batch in batches:
+        values = torch.tensor(batch, dtype=torch.float32)
+        histogram.add(values, float(values.min()), float(values.max()))
+    values = np.concatenate([np.array(batch, np.float32) for batch in batches]).astype(np.float64)
+    centres, counts = histogram.centres()
+    assert histogram.zeros == np.sum(values == 0)
+    assert histogram.zeros + counts.sum() == values.size
+    kept = np.sort(values[values != 0])
+    if kept.size:
+        # Bins keep the order, so the sorted values are within half a bin of the centres, each as often as counted.
+        np.testing.assert_allclose(np.repeat(centres, counts), kept, atol=histogram.width / 2, rtol=0)
