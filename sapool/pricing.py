@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
 import torch
@@ -23,6 +23,7 @@ from exporters.graph import Graph, Operator, Quantization, Shape, Tensor
 from exporters.layout import file_bytes
 from exporters.outline import Outline, can_fold, join, named, outline
 from exporters.preview import preview
+from exporters.quantize import Calibration, CalibrationRecord, calibrate
 from exporters.tflite import PIXELS
 from firmware_sim import MemoryReport, costs, profiles
 from firmware_sim.accounting import ArenaUse
@@ -34,6 +35,9 @@ from sapool.models.parts import Part
 from sapool.spec import ModelSpec
 
 PROFILE: Final = "host64"
+
+# What an export says of its calibration has the same size whatever it was calibrated with.
+_CALIBRATED: Final = CalibrationRecord(**asdict(Calibration()), examples=0).encode()
 
 # Outlines that are kept, each a few kilobytes; the widths and extents of a large search are some thousand.
 _MOST_OUTLINES: Final = 20_000
@@ -135,7 +139,7 @@ def _model(spec: ModelSpec, notes: Notes, profile: str) -> tuple[Model, int]:
 
     lowered, choices = choose(lower, profile, _Arena().bytes)
     graph = join(lowered.parts)
-    metadata = {**notes.metadata, **({METADATA: describe(choices)} if choices else {})}
+    metadata = {**notes.metadata, **({METADATA: describe(choices)} if choices else {}), calibrate.METADATA: _CALIBRATED}
     return preview(
         graph, file_bytes(graph, description=notes.description, metadata=metadata), name=str(spec)
     ), parameters

@@ -18,6 +18,8 @@ from exporters.quantize.ranges import Motion, observe
 METADATA: Final = "sapool.calibration/1"
 """Name of the metadata entry of a .tflite that says how it was calibrated."""
 
+_RECORD_BYTES: Final = 160
+
 Progress = Callable[[int], None]
 
 
@@ -51,8 +53,10 @@ class CalibrationRecord:
     relu6_pairs: int = 0
 
     def encode(self) -> bytes:
-        """As the content of the metadata entry."""
-        return json.dumps(asdict(self), sort_keys=True).encode("utf-8")
+        """As the content of the metadata entry: JSON with spaces behind it, so that the size of a file does not depend on
+        how many examples there were."""
+        content = json.dumps(asdict(self), sort_keys=True).encode("utf-8")
+        return content.ljust(-(-len(content) // _RECORD_BYTES) * _RECORD_BYTES)
 
 
 def equalised(graph: Graph, batches: Sequence[Batch], progress: Progress | None = None) -> Equalised:
