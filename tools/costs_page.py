@@ -14,9 +14,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from exporters.errors import ExportError
 from firmware_sim.files import write_atomic
 from sapool import catalog
 from sapool.errors import SapoolError
+from sapool.models import build
 from sapool.pricing import PROFILE, price
 from sapool.spec import parse
 
@@ -45,7 +47,8 @@ what TensorFlow Lite Micro takes ([how exact it is](arena-accuracy.md)).
 - **arena**: head and tail, by TFLM's own planner. The tail grows by the operator.
 - **against strided**: how much more or less arena than the same net, placement and plan with strided convolutions. Where it
   is positive, the method costs memory.
-- Without figures: the method has no integer form, or does not fit this plan; the reason stands in its row.
+- Without figures: the method has no integer form, or does not fit this plan; the reason stands in its row. Networks of
+  the first kind train, and run in ONNX.
 
 A plan has a digit a stage, by which it shrinks the map: plans that begin with 2 or 4 do so early. Methods are compared
 within one table only: same placement, same plan.
@@ -69,15 +72,23 @@ def row(resolution: int, plan: str, placement: str, method: str, plain: Row | No
     figures: list[int | str] = [""] * 5
     reason = ""
     try:
-        cost = price(parse(text))
+        spec = parse(text)
+        cost = price(spec)
+    except ExportError as error:
+        reason = _words(error)
+        figures[0] = sum(parameter.numel() for parameter in build(spec).parameters())
     except SapoolError as error:
-        reason = f"{error.where}: {error.message}" if error.where else error.message
+        reason = _words(error)
     else:
         arena = cost.arena
         against = arena.total_bytes - int(plain["arena_bytes"]) if plain and plain["arena_bytes"] else ""
         figures = [cost.parameters, cost.macs, arena.lower_bound_bytes, arena.total_bytes, against]
     names = (str(resolution), plan, placement, method)
     return dict(zip(COLUMNS, (*names, *map(str, figures), reason, text), strict=True))
+
+
+def _words(error: SapoolError) -> str:
+    return f"{error.where}: {error.message}" if error.where else error.message
 
 
 def rows() -> Iterator[Row]:
@@ -114,7 +125,8 @@ def page(found: Sequence[Row]) -> str:
 
 def _line(row: Row) -> str:
     if row["reason"]:
-        return f"| {row['method']} | | | | | {row['reason'].replace('|', '/')} |"
+        parameters = f"{int(row['parameters']):,}" if row["parameters"] else ""
+        return f"| {row['method']} | {parameters} | | | | {row['reason'].replace('|', '/')} |"
     figures = [int(row[name]) for name in COLUMNS[4:8]]
     share = ""
     if row["arena_against_strided_bytes"]:
