@@ -49,7 +49,7 @@ class Lifetimes(Record):
     operators: Mapping[tuple[int, int], Lifetime]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Walk:
     model: Model
     first: list[list[int]]

@@ -6,7 +6,8 @@ time of a cold command. Here they are written once:
     @dataclass(frozen=True, slots=True, eq=False, repr=False)
     class Interval(Record): ...
 
-Records behind the scenes, which nobody compares with another type, are NamedTuples: cheaper still.
+Records behind the scenes, which nobody compares with another type, are NamedTuples: cheaper still. Objects that change do
+without comparison and text (`eq=False, repr=False`).
 """
 
 from __future__ import annotations

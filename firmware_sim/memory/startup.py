@@ -36,7 +36,7 @@ _FETCHED: Final[Mapping[str, tuple[int, ...]]] = {
 _MOST_FETCHES: Final = 3  # of one tensor, by any other kernel
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Startup:
     """Follows the head and the tail through initialisation.
 

@@ -34,7 +34,7 @@ class Scratch(NamedTuple):
     bytes: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class OperatorUse:
     """What one operator adds to the tail, and why that may not be exact.
 
@@ -46,7 +46,7 @@ class OperatorUse:
     doubts: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Tail:
     """The finished tail.
 
@@ -235,7 +235,7 @@ class _Simulation:
                 self.allocate(4 + 4 * len(quantization.scale), 4)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Requests:
     """Books a kernel's requests."""
 

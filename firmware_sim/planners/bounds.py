@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from firmware_sim.planners.base import BufferRequest
-from firmware_sim.planners.problem import Problem
+
+if TYPE_CHECKING:
+    from firmware_sim.planners.problem import Problem
 
 
 def lower_bound_bytes(requests: Sequence[BufferRequest]) -> int:

@@ -21,7 +21,7 @@ class Requests(Protocol):
         """Ask for a scratch buffer of `count` bytes in the head."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One operator of a subgraph while its kernel runs Init or Prepare.
 
