@@ -58,7 +58,7 @@ _MOST_WARNINGS = 3
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
-    dynamic_batch: bool, calibration_method: str, bias_correction: bool, equalise: bool, compare: bool,
+    dynamic_batch: bool, calibration_method: str, bias_correction: bool | None, equalise: bool, compare: bool,
     compare_images: int, compare_outputs: tuple[Path, ...], format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
@@ -94,7 +94,8 @@ def command(
     if target == "onnx":
         written = _onnx(loaded, images, output, verify, dynamic_batch)
     else:
-        model = _calibrated(loaded, images, profile, settings(calibration_method, bias_correction, equalise))
+        chosen = settings(calibration_method, bias_correction, equalise, loaded.header)
+        model = _calibrated(loaded, images, profile, chosen)
         if compared is not None:
             comparison = compared.run(model, images)
         if target == "onnx-int8":

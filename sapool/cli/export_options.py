@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,8 +32,9 @@ def calibration_options(command: Command) -> Command:
             help="Scale channels in front of depthwise convolutions alike, where that is exact (not across ReLU6).",
         ),
         click.option(
-            "--bias-correction/--no-bias-correction", default=True, show_default=True,
-            help="Let biases make up for what rounding the kernels does to mean outputs.",
+            "--bias-correction/--no-bias-correction", default=None,
+            help="Let biases make up for what rounding the kernels does to mean outputs. By default on, except for networks "
+            "that were trained quantisation-aware and so have learned to.",
         ),
         click.option(
             "--calibration-method", type=click.Choice(METHODS), default=METHODS[0], show_default=True,
@@ -65,10 +66,13 @@ def compare_options(command: Command) -> Command:
     return command
 
 
-def settings(method: str, bias_correction: bool, equalise: bool) -> Calibration:
-    """What the options of `calibration_options` say."""
+def settings(method: str, bias_correction: bool | None, equalise: bool, header: Mapping[str, Any]) -> Calibration:
+    """What the options of `calibration_options` say, for a checkpoint with this header."""
     from exporters.quantize import Calibration
 
+    if bias_correction is None:
+        recipe = header.get("recipe")
+        bias_correction = not (isinstance(recipe, Mapping) and recipe.get("quantised_epochs"))
     return Calibration(method, bias_correction, equalise)
 
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.func import functional_call
 
-import sapool.lowering  # noqa: F401
 from exporters.execute import run
 from exporters.graph import Graph
 from exporters.lower import find
@@ -28,6 +27,7 @@ from exporters.quantize import observe, quantize, separate
 from exporters.tflite import PIXELS
 from exporters.trace import trace
 from sapool.data.preprocessing import to_float
+from sapool.lowering import blocks
 
 _BATCH: Final = 64
 _TIE: Final = 1e-3
@@ -158,7 +158,7 @@ def _matches(network: nn.Module, graph: Graph, batch: NDArray[np.float32]) -> di
     inside = {
         f"{name}.{part}"
         for name, module in known.items()
-        if name and find(type(module)) is not None
+        if name and _is_one_layer(module)
         for part, _ in module.named_modules()
         if part
     }
@@ -180,6 +180,12 @@ def _matches(network: nn.Module, graph: Graph, batch: NDArray[np.float32]) -> di
     return {
         tensor: module for tensor, module in wanted.items() if module in once and _same(tensors[tensor], once[module])
     }
+
+
+def _is_one_layer(module: nn.Module) -> bool:
+    """Whether the export lowers it as a whole, in whatever order; blocks are lowered layer by layer."""
+    lowering = find(type(module))
+    return lowering is not None and lowering.__module__ != blocks.__name__
 
 
 def _same(tensor: torch.Tensor, output: torch.Tensor) -> bool:
