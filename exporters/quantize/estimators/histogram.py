@@ -60,3 +60,14 @@ class Histogram:
             self._counts = np.zeros_like(self._counts)
             self._counts[BINS // 2 : BINS // 2 + BINS] = pairs
             self.width *= 2
+
+
+class HistogramEstimator:
+    """What estimators share that look at how often values occur: they say `range` of it."""
+
+    def __init__(self) -> None:
+        self._histogram = Histogram()
+
+    def add(self, values: torch.Tensor, low: float, high: float) -> None:
+        """One more batch."""
+        self._histogram.add(values, low, high)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from exporters.quantize.estimators.histogram import Histogram
+from exporters.quantize.estimators.histogram import HistogramEstimator
 from exporters.quantize.estimators.registry import register
 from exporters.quantize.span import Range
 
@@ -18,18 +17,11 @@ _ROUNDS: Final = 2
 
 
 @register("mse")
-class Mse:
+class Mse(HistogramEstimator):
     """Least mean squared error of rounding and clipping together.
 
     Each end of the range in turn takes the best of 91 shares of its extreme while the other one stays, twice.
     """
-
-    def __init__(self) -> None:
-        self._histogram = Histogram()
-
-    def add(self, values: torch.Tensor, low: float, high: float) -> None:
-        """One more batch."""
-        self._histogram.add(values, low, high)
 
     def range(self) -> Range:
         """The best range that was found."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import torch
 
-from exporters.quantize.estimators.histogram import Histogram
+from exporters.quantize.estimators.histogram import HistogramEstimator
 from exporters.quantize.estimators.registry import register
 from exporters.quantize.span import Range
 
@@ -16,15 +15,8 @@ TAIL: Final = 1e-4
 
 
 @register("percentile")
-class Percentile:
+class Percentile(HistogramEstimator):
     """At most `TAIL` of the values are clipped at each end; to a bin of the histogram, never more."""
-
-    def __init__(self) -> None:
-        self._histogram = Histogram()
-
-    def add(self, values: torch.Tensor, low: float, high: float) -> None:
-        """One more batch."""
-        self._histogram.add(values, low, high)
 
     def range(self) -> Range:
         """The outer edges of the bins with the two percentiles, which include 0."""
