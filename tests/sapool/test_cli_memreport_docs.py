@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.pages import blocks, run_first_program
 from support.tflite_files import small_network, tflite
 
 from firmware_sim import profiles, targets
@@ -21,20 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "memory-report.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra export")
 def test_the_commands_make_the_picture(tmp_path, monkeypatch):
-    (program,) = blocks("python")
-    make, report = blocks("sh")[0].splitlines()
-    assert make == "python make_small.py"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, timeout=300, check=True)
     monkeypatch.chdir(tmp_path)
-    assert main(shlex.split(report)[1:]) == 0
+    assert run_first_program(TEXT, "make_small.py", tmp_path) == 0
     picture = (tmp_path / "memory-report.svg").read_text("utf-8")
     assert picture == (ROOT / "docs" / "memory-report.svg").read_text("utf-8")
     assert "peak: layer 4 DEPTHWISE_CONV_2D" in picture
@@ -54,7 +43,7 @@ def test_links_lead_somewhere():
 
 def test_the_boards_are_counted_and_the_example_is_one(tmp_path):
     assert f"lists {len(targets.ids())} boards" in TEXT
-    (example,) = blocks("json")
+    (example,) = blocks(TEXT, "json")
     path = tmp_path / "board.json"
     path.write_text(example, "utf-8")
     (board,) = targets.load(path)
@@ -64,7 +53,7 @@ def test_the_boards_are_counted_and_the_example_is_one(tmp_path):
 def test_the_commands_for_boards_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.tflite").write_bytes(tflite(small_network()))
-    (lines,) = [block.splitlines() for block in blocks("sh") if "--target-file" in block]
+    (lines,) = [block.splitlines() for block in blocks(TEXT, "sh") if "--target-file" in block]
     for line in lines:
         assert main(shlex.split(line)[1:]) == 0, line
 
@@ -72,7 +61,7 @@ def test_the_commands_for_boards_run(tmp_path, monkeypatch):
 def test_the_commands_of_comparisons_are_those_of_the_tool(capsys):
     assert main(["memreport", "--help"]) == 0
     help_ = capsys.readouterr().out
-    (lines,) = [block.splitlines() for block in blocks("sh") if "--diff" in block]
+    (lines,) = [block.splitlines() for block in blocks(TEXT, "sh") if "--diff" in block]
     for line in lines:
         for option in re.findall(r"--\w+", line):
             assert option in help_
