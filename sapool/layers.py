@@ -88,8 +88,8 @@ def _conv2d_same(
 ) -> torch.Tensor:
     top, bottom = same_padding(x.shape[2], weight.shape[2], stride)
     left, right = same_padding(x.shape[3], weight.shape[3], stride)
-    # Without the copy that F.pad makes. For a depthwise kernel larger than its map (2x2 at the end of a network at 32 pixels)
-    # the copy is the faster way: oneDNN's gradient takes 16 ms there, and 0.6 for the same map padded beforehand.
+    # Without the copy that F.pad makes. For a depthwise kernel larger than its map (2x2 at the end of a network at 32
+    # pixels) the copy is the faster way: oneDNN's gradient takes 16 ms there, and 0.6 for the same map padded beforehand.
     if top == bottom and left == right and x.shape[2] >= weight.shape[2] and x.shape[3] >= weight.shape[3]:
         return F.conv2d(x, weight, bias, stride, (top, left), 1, groups)
     return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, stride, 0, 1, groups)
