@@ -12,35 +12,24 @@ training by epoch, and results.csv with a row for each network.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import sys
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from experiment import ROOT, once, open_images, write_csv
 from machine import machine
 
 from firmware_sim.files import write_atomic
 
-ROOT = Path(__file__).resolve().parents[1]
 PLANS = ("1221121", "2221111")
 METHODS = ("strided", "average", "self_attentive")
 SETTINGS = "width=0.35,placement=before,resolution=32"
 
 
-def limited(split: Any, count: int | None) -> Any:
-    """At most `count` images, the same ones each time."""
-    if count is None or len(split) <= count:
-        return split
-    chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:count])
-    return split.take(chosen, f"{count} of {split.origin}")
-
-
 def measured(method: str, plan: str, dataset: Any, config: Any, folder: Path) -> dict[str, Any]:
     """Train, export, evaluate and price one network."""
+    print(f"{method} {plan}", file=sys.stderr, flush=True)
     from sapool import checkpoint, export
     from sapool.calibration import beside, load
     from sapool.pricing import price
@@ -99,37 +88,18 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "first-numbers")
     arguments = parser.parse_args()
 
-    from sapool import data
-    from sapool.data.cache import default_folder
     from sapool.training import recipe_files
-    from sapool.training.progress import share_bar
 
     changes = {"epochs": arguments.epochs, "batch_size": arguments.batch_size, "seed": arguments.seed}
     config = recipe_files.load("scratch", changes)
-    with share_bar(f"reading {arguments.data}") as progress:
-        dataset = data.open(arguments.data, resolution=32, cache_folder=default_folder(), progress=progress)
-    # Reports name the file, not the place where it lies on one machine.
-    name = arguments.data.name
-    parts = {
-        part: replace(split, origin=split.origin.replace(str(arguments.data), name))
-        for part, split in (("train", dataset.train), ("val", dataset.val), ("test", dataset.test))
-    }
-    parts["train"] = limited(parts["train"], arguments.images)
-    parts["test"] = limited(parts["test"], arguments.test_images)
-    dataset = replace(dataset, name=name, **parts)
+    dataset = open_images(arguments.data, train=arguments.images, test=arguments.test_images)
 
     rows = []
     for plan in PLANS:
         for method in METHODS:
             name = f"{method}-{plan}-seed{config.seed}-{config.epochs}x{len(dataset.train)}"
             folder = ROOT / "build" / "first-numbers" / name
-            done = folder / "row.json"
-            if done.exists():
-                row = json.loads(done.read_text("utf-8"))
-            else:
-                print(f"{method} {plan}", file=sys.stderr, flush=True)
-                row = measured(method, plan, dataset, config, folder)
-                write_atomic(done, json.dumps(row, indent=2) + "\n")
+            row = once(folder / "row.json", partial(measured, method, plan, dataset, config, folder))
             log = (folder / "metrics.csv").read_text("utf-8")
             write_atomic(arguments.output / f"{name}.csv", log)
             rows.append(row)
@@ -138,11 +108,7 @@ def main() -> int:
                 f"arena {row['arena_host64_bytes']:,} bytes, {row['macs']:,} MACs",
                 flush=True,
             )
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    print(f"wrote {write_atomic(arguments.output / 'results.csv', stream.getvalue())}")
+    print(f"wrote {write_csv(arguments.output / 'results.csv', rows)}")
     return 0
 
 
