@@ -1,13 +1,13 @@
 """Accuracy at equal arena: pruning by arena beside a narrower network and beside torch-pruning by MACs.
 
-    python benchmarks/pruning_pays.py --data ../shared/data/cifar10-jpeg.tar.xz --epochs 30
-    python benchmarks/pruning_pays.py --data digits --model mobilenet_v1-max-22111:width=0.25 --epochs 6
+    python benchmarks/pruning_pays.py ../shared/data/cifar10-jpeg.tar.xz --epochs 30
+    python benchmarks/pruning_pays.py ../shared/data/cifar10-jpeg.tar.xz --epochs 6 --images 2000 --test-images 500
 
 For each of three arenas (shares of the whole network's): (ours) the trained network, pruned to it and trained on; (uniform)
 the widest network of a smaller multiplier that keeps it, trained from the start for as many epochs as ours has seen in all;
 (macs) the trained network, pruned by torch-pruning itself, globally by magnitude as its MAC-driven examples do, until it
-keeps the arena, and trained on as long as ours. Test accuracy is looked at once for each. Writes
-benchmarks/results/pruning-pays.json.
+keeps the arena, and trained on as long as ours. Test accuracy is looked at once for each. What is done already is not done
+again, and an interrupted training goes on. Writes benchmarks/results/pruning-pays.json (or --output).
 """
 
 from __future__ import annotations
@@ -15,81 +15,164 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch_pruning as tp
+from experiment import ROOT, open_images
+from machine import machine
 
 from firmware_sim.files import write_atomic
-from sapool import checkpoint, data, models
+from sapool import checkpoint, models
 from sapool.checkpoint import Checkpoint
 from sapool.compress import layers
 from sapool.compress.budget import Budget, needed_bytes
 from sapool.compress.groups import Dependencies
 from sapool.compress.pruning import pinned, prune
 from sapool.pricing import price
-from sapool.spec import parse
+from sapool.spec import ModelSpec, parse
 from sapool.training.config import FitConfig
-from sapool.training.evaluation import evaluate
+from sapool.training.evaluation import Evaluation, evaluate
 from sapool.training.fitting import fit
 from sapool.training.predictors.network import NetworkPredictor
+from sapool.training.progress import fit_progress
 from sapool.training.start import Start
 
-RESULT = Path(__file__).resolve().parent / "results" / "pruning-pays.json"
 STEPS = 3
 WIDTH_STEP = 0.01
 MOST_ROUNDS = 200
 
 
+class Contest:
+    """The networks of one command, each trained once and kept in a folder.
+
+    Args:
+        spec: of the whole network.
+        dataset: what all learn from.
+        options: of the command.
+    """
+
+    def __init__(self, spec: ModelSpec, dataset: Any, options: argparse.Namespace) -> None:
+        self.spec, self.dataset, self.profile = spec, dataset, options.target
+        short = max(1, options.epochs // 3 // STEPS)
+        self.first = FitConfig(epochs=options.epochs, seed=options.seed)
+        self.fine = FitConfig(epochs=short, seed=options.seed, learning_rate=2e-3)
+        name = f"{spec}-seed{options.seed}-{options.epochs}x{len(dataset.train)}-{self.profile}"
+        self.folder = options.folder / name.replace(":", "-").replace("=", "").replace(",", "-")
+
+    @property
+    def epochs(self) -> int:
+        """That a network has seen when it is measured."""
+        return self.first.epochs + STEPS * self.fine.epochs
+
+    def whole(self) -> Checkpoint:
+        return self._kept("whole", lambda: self._trained("whole", self.spec, self.first))
+
+    def ours(self, limit: int) -> Checkpoint:
+        def make() -> Checkpoint:
+            budget = Budget(limit)
+            found = prune(
+                self.whole(), budget, profile=self.profile, steps=STEPS, dataset=self.dataset, config=self.fine
+            )
+            return found.checkpoint
+
+        return self._kept(f"ours-{limit}", make)
+
+    def uniform(self, limit: int) -> Checkpoint:
+        narrow, config = widest(self.spec, limit, self.profile), replace(self.first, epochs=self.epochs)
+        # Two limits may be kept by one width.
+        name = f"uniform-{narrow.width}"
+        return self._kept(name, lambda: self._trained(name, narrow, config))
+
+    def by_macs(self, limit: int) -> Checkpoint:
+        name, config = f"macs-{limit}", replace(self.fine, epochs=STEPS * self.fine.epochs)
+        start = self._kept(f"{name}-start", lambda: global_pruning(self.whole(), limit, self.profile))
+        return self._kept(
+            name, lambda: self._trained(name, start.spec, config, Start(self.folder / f"{name}-start.safetensors"))
+        )
+
+    def _kept(self, name: str, make: Callable[[], Checkpoint]) -> Checkpoint:
+        path = self.folder / f"{name}.safetensors"
+        if not path.exists():
+            started = time.perf_counter()
+            made = make()
+            checkpoint.save(path, made.model, made.spec, labels=self.dataset.classes)
+            print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+        return checkpoint.load(path)
+
+    def _trained(self, name: str, spec: ModelSpec, config: FitConfig, start: Start | None = None) -> Checkpoint:
+        snapshot = self.folder / f"{name}.ckpt"
+        result = fit(spec, self.dataset, config, start=start, snapshot=snapshot, resume=True, progress=fit_progress())
+        snapshot.unlink(missing_ok=True)
+        return Checkpoint(result.model, spec, tuple(self.dataset.classes), {})
+
+    def measured(self, network: Checkpoint) -> Evaluation:
+        spec = network.spec
+        predictor = NetworkPredictor(
+            network.model, self.dataset.classes, resolution=spec.resolution, channels=spec.channels, name=str(spec)
+        )
+        return evaluate(predictor, self.dataset.test, self.dataset.classes)
+
+    def row(self, network: Checkpoint) -> dict[str, Any]:
+        cost, result = price(network.spec, profile=self.profile), self.measured(network)
+        low, high = result.interval
+        return {
+            "spec": str(network.spec),
+            "arena_bytes": needed_bytes(cost),
+            "macs": cost.macs,
+            "parameters": cost.parameters,
+            "test_accuracy": round(result.accuracy, 4),
+            "low_95": round(low, 4),
+            "high_95": round(high, 4),
+        }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("data", type=Path, help="images in folders of classes, or an archive of them")
     parser.add_argument("--model", default="mobilenet_v2-max-1221121:width=0.35")
     parser.add_argument("--target", default="cortex-m-cmsis-nn-dsp", help="a profile")
     parser.add_argument("--epochs", type=int, default=30, help="of the first training; each fine-tuning has a third")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.9, 0.8, 0.7])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=int, help="train on so many only")
+    parser.add_argument("--test-images", type=int, help="test on so many only")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "build" / "pruning-pays", help="what is done, for going on"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "pruning-pays.json")
     options = parser.parse_args()
     spec = parse(options.model)
-    dataset = data.open(options.data, resolution=spec.resolution, channels=spec.channels)
-    spec = spec.with_settings(classes=len(dataset.classes))
-    short = max(1, options.epochs // 3 // STEPS)
-    first = FitConfig(epochs=options.epochs, seed=options.seed)
-    fine = FitConfig(epochs=short, seed=options.seed, learning_rate=2e-3)
-    whole = Checkpoint(fit(spec, dataset, first).model, spec, tuple(dataset.classes), {})
-    cost = needed_bytes(price(spec, profile=options.target))
+    dataset = open_images(options.data, resolution=spec.resolution, train=options.images, test=options.test_images)
+    contest = Contest(spec.with_settings(classes=len(dataset.classes)), dataset, options)
+    whole = contest.row(contest.whole())
     rows = []
     for share in options.shares:
-        limit = int(share * cost)
-        ours = prune(whole, Budget(limit), profile=options.target, steps=STEPS, dataset=dataset, config=fine).checkpoint
-        narrow = widest(spec, limit, options.target)
-        together = replace(first, epochs=options.epochs + STEPS * short)
-        uniform = Checkpoint(fit(narrow, dataset, together).model, narrow, whole.labels, {})
-        by_macs = trained_on(global_pruning(whole, limit, options.target), dataset, replace(fine, epochs=STEPS * short))
-        row = {"limit_bytes": limit}
-        for name, network in (("ours", ours), ("uniform", uniform), ("macs", by_macs)):
-            row[name] = {
-                "spec": str(network.spec),
-                "arena_bytes": needed_bytes(price(network.spec, profile=options.target)),
-                "macs": price(network.spec).macs,
-                "test_accuracy": round(accuracy(network, dataset), 4),
-            }
+        limit = int(share * whole["arena_bytes"])
+        row: dict[str, Any] = {"limit_bytes": limit}
+        for name, network in (
+            ("ours", contest.ours(limit)), ("uniform", contest.uniform(limit)), ("macs", contest.by_macs(limit))
+        ):  # fmt: skip
+            row[name] = contest.row(network)
         rows.append(row)
-        print(json.dumps(row), file=sys.stderr, flush=True)
+        accuracies = ", ".join(f"{name} {row[name]['test_accuracy']:.2%}" for name in ("ours", "uniform", "macs"))
+        print(f"{limit:,} bytes: {accuracies}", flush=True)
     result = {
-        "command": f"python benchmarks/pruning_pays.py {' '.join(sys.argv[1:])}",
+        "machine": machine(),
         "data": dataset.name,
+        "train_images": len(dataset.train),
         "test_images": len(dataset.test),
-        "model": str(spec),
+        "seed": options.seed,
+        "epochs": contest.epochs,
         "profile": options.target,
-        "arena_bytes": cost,
-        "test_accuracy": round(accuracy(whole, dataset), 4),
+        "whole": whole,
         "budgets": rows,
     }
-    write_atomic(RESULT, json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    print(f"wrote {write_atomic(options.output, json.dumps(result, indent=2) + chr(10))}")
     return 0
 
 
@@ -125,20 +208,6 @@ def global_pruning(source, limit, profile):
             narrow.load_state_dict(network.state_dict())
             return replace(source, model=narrow, spec=spec)
     raise SystemExit(f"torch-pruning does not reach {limit:,} bytes")
-
-
-def trained_on(source, dataset, config):
-    with tempfile.TemporaryDirectory() as folder:
-        path = checkpoint.save(Path(folder) / "start.safetensors", source.model, source.spec, labels=source.labels)
-        return replace(source, model=fit(source.spec, dataset, config, start=Start(path)).model)
-
-
-def accuracy(network, dataset):
-    spec = network.spec
-    predictor = NetworkPredictor(
-        network.model, dataset.classes, resolution=spec.resolution, channels=spec.channels, name=str(spec)
-    )
-    return evaluate(predictor, dataset.test, dataset.classes).accuracy
 
 
 if __name__ == "__main__":
