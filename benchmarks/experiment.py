@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine
 from numpy.typing import NDArray
 
 from firmware_sim.files import write_atomic
@@ -58,6 +59,53 @@ def array_once(path: Path, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         write_atomic(path, stream.getvalue())
     kept: NDArray[Any] = np.load(path, allow_pickle=False)
     return kept
+
+
+def trained(model: str, dataset: Any, config: Any, folder: Path) -> dict[str, Any]:
+    """Train, export, evaluate and price one network: its figures. What is in `folder` already is gone on with."""
+    from sapool import checkpoint, export
+    from sapool.calibration import beside, load
+    from sapool.pricing import price
+    from sapool.spec import parse
+    from sapool.training import evaluate
+    from sapool.training.comparison import compare
+    from sapool.training.predictors.tflite import TflitePredictor
+    from sapool.training.progress import fit_progress, share_bar
+    from sapool.training.run import SNAPSHOT, save, train
+
+    spec = parse(model).with_settings(classes=len(dataset.classes))
+    run = train(spec, dataset, config, snapshot=folder / SNAPSHOT, resume=True, progress=fit_progress())
+    assert run is not None
+    path = save(run, folder)[0]
+    loaded = checkpoint.load(path)
+    content = export.to_tflite(loaded, load(beside(path))).content
+    write_atomic(folder / "model.tflite", content)
+    with share_bar("evaluating int8") as progress:
+        int8 = evaluate(TflitePredictor(content), dataset.test, dataset.classes, progress=progress)
+    cost = price(loaded.spec)
+    low, high = run.test.interval
+    return {
+        "spec": str(loaded.spec),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "train_images": len(dataset.train),
+        "test_images": len(dataset.test),
+        "best_epoch": run.result.best.epoch,
+        "val_accuracy": run.result.best.val_accuracy,
+        "float_accuracy": run.test.accuracy,
+        "float_low_95": round(low, 4),
+        "float_high_95": round(high, 4),
+        "int8_accuracy": int8.accuracy,
+        "int8_mcnemar_p": round(compare(run.test, int8).p_value, 4),
+        "arena_host64_bytes": cost.arena.total_bytes,
+        "macs": cost.macs,
+        "parameters": cost.parameters,
+        "model_bytes": cost.model_bytes,
+        "images_per_second": round(run.result.images_per_second, 1),
+        "test_data": dataset.test.origin,
+        "machine": machine(),
+    }
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
