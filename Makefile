@@ -33,8 +33,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python examples/digits/demo.py
 
+# A process for each core, each with one thread: threads of torch would only wait for each other. A file stays in one process,
+# so that what its tests share is made once.
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: lint types contracts
 
