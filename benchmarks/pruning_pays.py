@@ -167,6 +167,7 @@ def main() -> int:
         "train_images": len(dataset.train),
         "test_images": len(dataset.test),
         "seed": options.seed,
+        "first_epochs": options.epochs,
         "epochs": contest.epochs,
         "profile": options.target,
         "whole": whole,
