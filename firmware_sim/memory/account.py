@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from firmware_sim import costs
@@ -254,9 +253,9 @@ class _Roles:
         """`entry` with its role; itself where it is only waiting, so that most layers share one object."""
         request = buffer.request
         if buffer.kind == "scratch":
-            return replace(entry, role="scratch") if request.first == self._time else entry
+            return entry.replaced(role="scratch") if request.first == self._time else entry
         role = self._roles.get((buffer.subgraph, buffer.name, request.first, request.last))
-        return replace(entry, role=role) if role else entry
+        return entry.replaced(role=role) if role else entry
 
 
 def _layer(

@@ -7,7 +7,6 @@ the memory planner. Source: tensorflow/lite/micro/micro_allocator.cc.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from firmware_sim.memory import sizes
@@ -36,7 +35,6 @@ _FETCHED: Final[Mapping[str, tuple[int, ...]]] = {
 _MOST_FETCHES: Final = 3  # of one tensor, by any other kernel
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Startup:
     """Follows the head and the tail through initialisation.
 
@@ -46,11 +44,12 @@ class Startup:
         tail_at_planning_bytes: the tail when the planner runs.
     """
 
-    persistent_peak_bytes: int = 0
-    temporary_peak_bytes: int = 0
-    tail_at_planning_bytes: int = 0
-    _head_bytes: int = 0
-    _request_bytes: int = 0
+    def __init__(self) -> None:
+        self.persistent_peak_bytes = 0
+        self.temporary_peak_bytes = 0
+        self.tail_at_planning_bytes = 0
+        self._head_bytes = 0
+        self._request_bytes = 0
 
     def begin_model(self, profile: Profile) -> None:
         """StartModelAllocation reserves room for the requests of one operator (lines 1233-1249)."""

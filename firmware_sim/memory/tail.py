@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from firmware_sim.errors import ModelError
@@ -34,19 +33,18 @@ class Scratch(NamedTuple):
     bytes: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class OperatorUse:
     """What one operator adds to the tail, and why that may not be exact.
 
     `is_unknown` says that nothing at all is known of its kernel.
     """
 
-    persistent_bytes: int = 0
-    is_unknown: bool = False
-    doubts: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.persistent_bytes = 0
+        self.is_unknown = False
+        self.doubts: list[str] = []
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Tail:
     """The finished tail.
 
@@ -59,12 +57,13 @@ class Tail:
         startup: how much arena initialisation needs.
     """
 
-    used_bytes: int = 0
-    parts: dict[str, int] = field(default_factory=dict)
-    tensors: list[list[Tensor]] = field(default_factory=list)
-    scratch: list[Scratch] = field(default_factory=list)
-    operators: dict[tuple[int, int], OperatorUse] = field(default_factory=dict)
-    startup: Startup = field(default_factory=Startup)
+    def __init__(self, model: Model) -> None:
+        self.used_bytes = 0
+        self.parts: dict[str, int] = {}
+        self.tensors = [list(subgraph.tensors) for subgraph in model.subgraphs]
+        self.scratch: list[Scratch] = []
+        self.operators: dict[tuple[int, int], OperatorUse] = {}
+        self.startup = Startup()
 
 
 def tail(model: Model, profile: Profile, plan: OfflinePlan) -> Tail:
@@ -83,7 +82,7 @@ class _Simulation:
         self.model = model
         self.profile = profile
         self.plan = plan
-        self.tail = Tail(tensors=[list(subgraph.tensors) for subgraph in model.subgraphs])
+        self.tail = Tail(model)
         self.nodes: dict[tuple[int, int], Node] = {}
 
     def run(self) -> Tail:
@@ -235,13 +234,13 @@ class _Simulation:
                 self.allocate(4 + 4 * len(quantization.scale), 4)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Requests:
     """Books a kernel's requests."""
 
-    simulation: _Simulation
-    subgraph: int
-    operator: int
+    def __init__(self, simulation: _Simulation, subgraph: int, operator: int) -> None:
+        self.simulation = simulation
+        self.subgraph = subgraph
+        self.operator = operator
 
     def persistent(self, count: int, /) -> None:
         self.check(count)
