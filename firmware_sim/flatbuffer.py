@@ -129,9 +129,9 @@ class Table:
 
     def scalar(self, field: Field) -> Scalar:
         """Value of a scalar field, or its default."""
-        position = self._find(field)
-        if position:
-            return self._buffer.scalar(_SCALARS[field.kind], position)
+        slots, slot = self._slots, field.slot
+        if slot < len(slots) and slots[slot]:
+            return self._buffer.scalar(_SCALARS[field.kind], self._position + slots[slot])
         return 0 if field.default is None else field.default
 
     def integer(self, field: Field) -> int:
@@ -163,7 +163,7 @@ class Table:
 
     def integers(self, field: Field) -> tuple[int, ...]:
         """A vector of integers."""
-        return self.vector(field)  # type: ignore[return-value]  # the format of an integer kind gives integers
+        return self.vector(field)  # type: ignore[return-value]  # the kind of integers gives integers
 
     def floats(self, field: Field) -> tuple[float, ...]:
         """A vector of floats."""

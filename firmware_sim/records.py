@@ -58,11 +58,9 @@ class Record(metaclass=_Kind):
     __dataclass_fields__: ClassVar[Any] = _Fields()
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        kind, names, values = type(self), self.__match_args__, args
-        if named or len(args) != len(names):
-            values = (*args, *(_value(kind, name, named) for name in names[len(args) :]))
-        if named or len(values) != len(names):
-            raise TypeError(f"{kind.__qualname__} takes {', '.join(names)}; too much: {[*args[len(names) :], *named]}")
+        kind, values = type(self), args
+        if len(args) != len(kind._setters) or named:
+            values = _values(kind, args, named)
         for setter, value in zip(kind._setters, values):  # noqa: B905  # as many, or there was an error
             setter(self, value)
 
@@ -100,14 +98,24 @@ class Record(metaclass=_Kind):
         return f"{type(self).__qualname__}({values})"
 
 
-def _value(kind: type[Record], name: str, named: dict[str, Any]) -> Any:
-    """The field that was not given by position, taken out of those given by name."""
-    if name in named:
-        return named.pop(name)
-    if name not in kind._defaults:
-        raise TypeError(f"{kind.__qualname__} needs {name}")
-    default = kind._defaults[name]
-    return default.copy() if default.__class__ is dict else default
+def _values(kind: type[Record], args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    """All fields in their order, those included that were not given by position; `named` is used up."""
+    values = list(args)
+    for name in kind.__match_args__[len(args) :]:
+        if name in named:
+            values.append(named.pop(name))
+        elif name in kind._defaults:
+            values.append(_default(kind, name))
+        else:
+            raise TypeError(f"{kind.__qualname__} needs {name}")
+    if named or len(args) > len(kind.__match_args__):
+        raise TypeError(f"{kind.__qualname__} takes {', '.join(kind.__match_args__)}, each once")
+    return tuple(values)
+
+
+def _default(kind: type[Record], name: str) -> Any:
+    value = kind._defaults[name]
+    return value.copy() if value.__class__ is dict else value
 
 
 @cache
@@ -115,7 +123,7 @@ def _fields(kind: type[Record]) -> Mapping[str, Field[Any]]:
     from dataclasses import field, make_dataclass
 
     columns = [
-        (name, Any, field(default_factory=partial(_value, kind, name, {})) if name in kind._defaults else field())
+        (name, Any, field(default_factory=partial(_default, kind, name)) if name in kind._defaults else field())
         for name in kind.__match_args__
     ]
     made: Any = make_dataclass(kind.__name__, columns)

@@ -109,6 +109,6 @@ def _scratch_buffers(subgraphs: Sequence[Subgraph], scratch: Sequence[Scratch], 
         lifetime = times.operators.get(key)
         count = 0 if lifetime is None else round_up(entry.bytes)
         lifetime = lifetime or Lifetime(UNSET, UNSET)
-        request = BufferRequest(count, lifetime.first, lifetime.last)
+        request = BufferRequest(count, lifetime.first, lifetime.last, None)
         buffers.append(HeadBuffer(name, "scratch", entry.subgraph, request, entry.operator))
     return buffers

@@ -57,13 +57,17 @@ class Tail:
         startup: how much arena initialisation needs.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, profile: Profile) -> None:
         self.used_bytes = 0
         self.parts: dict[str, int] = {}
         self.tensors = [list(subgraph.tensors) for subgraph in model.subgraphs]
         self.scratch: list[Scratch] = []
-        self.operators: dict[tuple[int, int], OperatorUse] = {}
-        self.startup = Startup()
+        self.operators = {
+            (number, operator.index): OperatorUse()
+            for number, subgraph in enumerate(model.subgraphs)
+            for operator in subgraph.operators
+        }
+        self.startup = Startup(profile)
 
 
 def tail(model: Model, profile: Profile, plan: OfflinePlan) -> Tail:
@@ -82,14 +86,14 @@ class _Simulation:
         self.model = model
         self.profile = profile
         self.plan = plan
-        self.tail = Tail(model)
+        self.tail = Tail(model, profile)
         self.nodes: dict[tuple[int, int], Node] = {}
 
     def run(self) -> Tail:
         _check_shapes(self.model)
         with self.part("interpreter"):
             self.interpreter()
-        self.tail.startup.begin_model(self.profile)
+        self.tail.startup.begin_model()
         with self.part("bookkeeping of the model"):
             self.model_structures()
         with self.part("builtin data"):
@@ -117,8 +121,9 @@ class _Simulation:
             self.tail.parts[name] = self.tail.used_bytes - before
 
     def allocate(self, count: int, align: int) -> None:
-        self.tail.used_bytes = round_up(self.tail.used_bytes + count, align)
-        self.tail.startup.persistent(self.tail.used_bytes)
+        used_bytes = round_up(self.tail.used_bytes + count, align)
+        self.tail.used_bytes = used_bytes
+        self.tail.startup.persistent(used_bytes)
 
     def persistent(self, count: int) -> None:
         self.allocate(count, ALIGNMENT_BYTES)
@@ -152,21 +157,20 @@ class _Simulation:
             for operator in subgraph.operators:
                 yield number, operator
 
-    @contextmanager
-    def booked(self, number: int, operator: Operator) -> Iterator[OperatorUse]:
-        """Book what is allocated inside on an operator."""
-        use = self.tail.operators.setdefault((number, operator.index), OperatorUse())
-        before = self.tail.used_bytes
-        yield use
+    def book(self, number: int, operator: Operator, before: int) -> OperatorUse:
+        """Book on an operator what has been allocated since the tail was `before` bytes."""
+        use = self.tail.operators[number, operator.index]
         use.persistent_bytes += self.tail.used_bytes - before
+        return use
 
     def builtin_data(self) -> None:
         """micro_interpreter.cc:107-198."""
         for number, operator in self.operators():
-            with self.booked(number, operator):
-                size = None if operator.is_custom else sizes.builtin_data(self.profile, operator.op)
-                if size is not None:
-                    self.allocate(size.bytes, size.align_bytes)
+            size = None if operator.is_custom else sizes.builtin_data(self.profile, operator.op)
+            if size is not None:
+                before = self.tail.used_bytes
+                self.allocate(size.bytes, size.align_bytes)
+                self.book(number, operator, before)
 
     def initialise(self) -> None:
         """micro_interpreter_graph.cc:98-134."""
@@ -179,9 +183,11 @@ class _Simulation:
                 producers[number], variables,
             )  # fmt: skip
             self.nodes[number, operator.index] = node
-            with self.booked(number, operator) as use:
-                use.doubts = node.doubts
-                use.is_unknown = not self.initialise_kernel(node)
+            before = self.tail.used_bytes
+            is_known = self.initialise_kernel(node)
+            use = self.book(number, operator, before)
+            use.doubts = node.doubts
+            use.is_unknown = not is_known
 
     def initialise_kernel(self, node: Node) -> bool:
         """Run Init; False if the kernel is not known."""
@@ -206,12 +212,12 @@ class _Simulation:
         for number, operator in self.operators():
             node = self.nodes[number, operator.index]
             kernel = prepare(operator.op, self.profile.kernels, is_custom=operator.is_custom)
-            before = len(self.tail.scratch)
-            self.tail.startup.begin_operator(before)
-            with self.booked(number, operator):
-                if kernel is not None:
-                    kernel(node)
-            if len(self.tail.scratch) - before > _MAX_SCRATCH_PER_OPERATOR:
+            requests, before = len(self.tail.scratch), self.tail.used_bytes
+            self.tail.startup.begin_operator(requests)
+            if kernel is not None:
+                kernel(node)
+                self.book(number, operator, before)
+            if len(self.tail.scratch) - requests > _MAX_SCRATCH_PER_OPERATOR:
                 raise node.error(f"asks for more than {_MAX_SCRATCH_PER_OPERATOR} scratch buffers")
             self.tail.startup.end_operator(node, self.tail.used_bytes)
             _check_outputs(node)
