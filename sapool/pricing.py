@@ -27,6 +27,7 @@ from exporters.quantize import Calibration, CalibrationRecord, calibrate
 from exporters.tflite import PIXELS
 from firmware_sim import MemoryReport, costs, profiles
 from firmware_sim.accounting import ArenaUse
+from firmware_sim.memory import chain
 from firmware_sim.memory.account import account, arena
 from firmware_sim.model import Model
 from sapool.metadata import Notes
@@ -159,19 +160,17 @@ class _Lowered:
 class _Arena:
     """Arenas of the combinations of forms of one network.
 
-    One that is larger than the smallest so far by its bound alone will not be taken, and its bound will do for it.
+    One that is larger than the smallest so far will not be taken, and need not be planned.
     """
 
     def __init__(self) -> None:
         self._smallest: int | None = None
 
     def bytes(self, lowered: _Lowered, profile: str) -> int:
-        least = _arena_bound(tuple(_costs(part, profile) for _, part in lowered.parts), profile)
-        if self._smallest is not None and least > self._smallest:
-            return least
-        exact = arena(preview(join(lowered.parts), 0, name=""), profiles.get(profile)).total_bytes
-        self._smallest = exact if self._smallest is None else min(self._smallest, exact)
-        return exact
+        links = [_link(part, profile) for _, part in lowered.parts]
+        found = chain.total_bytes(links, profiles.get(profile), most=self._smallest)
+        self._smallest = found if self._smallest is None else min(self._smallest, found)
+        return found
 
 
 def _outlines(spec: ModelSpec, forms: Forms) -> list[tuple[str, Outline]]:
@@ -236,6 +235,11 @@ def _costs(part: Outline, profile: str) -> _Costs:
     scales = sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None)
     stored_bytes += _SCALE_BYTES * scales
     return _Costs(part.parameters, macs, use.lower_bound_bytes, use.tail_bytes, stored_bytes)
+
+
+@functools.lru_cache(_MOST_OUTLINES)
+def _link(part: Outline, profile: str) -> chain.Link:
+    return chain.Link(preview(part.graph, 0, name=""), profiles.get(profile))
 
 
 @functools.cache

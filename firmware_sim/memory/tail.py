@@ -7,7 +7,7 @@ same is a counter of used bytes that is raised to a multiple of the alignment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -78,10 +78,12 @@ def tail(model: Model, profile: Profile, plan: OfflinePlan) -> Tail:
     Raises:
         ModelError: the model contains what TFLM refuses.
     """
-    return _Simulation(model, profile, plan).run()
+    return Simulation(model, profile, plan).run()
 
 
-class _Simulation:
+class Simulation:
+    """The allocations of one model, phase by phase; `tail` says what they have come to."""
+
     def __init__(self, model: Model, profile: Profile, plan: OfflinePlan) -> None:
         self.model = model
         self.profile = profile
@@ -95,15 +97,17 @@ class _Simulation:
             self.interpreter()
         self.tail.startup.begin_model()
         with self.part("bookkeeping of the model"):
-            self.model_structures()
+            self.model_structures(
+                [len(subgraph.tensors) for subgraph in self.model.subgraphs],
+                [len(subgraph.operators) for subgraph in self.model.subgraphs],
+            )
         with self.part("builtin data"):
             self.builtin_data()
         with self.part("kernel data"):
             self.initialise()
             self.prepare()
         with self.part("scratch buffer handles"):
-            if self.tail.scratch:
-                self.structure("ScratchBufferHandle", len(self.tail.scratch))
+            self.scratch_handles(len(self.tail.scratch))
         with self.part("variables"):
             self.variables()
         self.tail.startup.end_planning(self.tail.used_bytes)
@@ -143,14 +147,14 @@ class _Simulation:
             self.structure("MicroResourceVariables", align=ALIGNMENT_BYTES)
             self.structure("MicroResourceVariable", len(variables), align=ALIGNMENT_BYTES)
 
-    def model_structures(self) -> None:
-        """micro_allocator.cc:637-652, 771-794, 1037-1069."""
+    def model_structures(self, tensors: Sequence[int], operators: Sequence[int]) -> None:
+        """For as many of them in each subgraph (micro_allocator.cc:637-652, 771-794, 1037-1069)."""
         self.structure("MicroBuiltinDataAllocator")
-        self.structure("SubgraphAllocations", len(self.model.subgraphs))
-        for subgraph in self.model.subgraphs:
-            self.structure("TfLiteEvalTensor", len(subgraph.tensors))
-        for subgraph in self.model.subgraphs:
-            self.structure("NodeAndRegistration", len(subgraph.operators))
+        self.structure("SubgraphAllocations", len(tensors))
+        for count in tensors:
+            self.structure("TfLiteEvalTensor", count)
+        for count in operators:
+            self.structure("NodeAndRegistration", count)
 
     def operators(self) -> Iterator[tuple[int, Operator]]:
         for number, subgraph in enumerate(self.model.subgraphs):
@@ -222,6 +226,11 @@ class _Simulation:
             self.tail.startup.end_operator(node, self.tail.used_bytes)
             _check_outputs(node)
 
+    def scratch_handles(self, count: int) -> None:
+        """micro_allocator.cc:1214-1231."""
+        if count:
+            self.structure("ScratchBufferHandle", count)
+
     def variables(self) -> None:
         """micro_allocator.cc:1071-1096."""
         for tensors in self.tail.tensors:
@@ -243,7 +252,7 @@ class _Simulation:
 class _Requests:
     """Books a kernel's requests."""
 
-    def __init__(self, simulation: _Simulation, subgraph: int, operator: int) -> None:
+    def __init__(self, simulation: Simulation, subgraph: int, operator: int) -> None:
         self.simulation = simulation
         self.subgraph = subgraph
         self.operator = operator
