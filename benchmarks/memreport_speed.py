@@ -4,8 +4,8 @@
 
 Both commands must be on the PATH (pip install mcufit). Whole processes, one warm-up each, then pairs: the ratio of a pair is
 what a noisy machine leaves standing. Both run from compiled modules, as pip installs them: the warm-ups write those of a
-checkout to a folder that is thrown away, even where Python is told to write none. With it goes the time of the library's
-call, reading included, for MobileNetV2-1.0 at 96 pixels. Writes benchmarks/results/memreport-speed.json.
+checkout to a folder that is thrown away, even where Python is told to write none. With it goes the processor time of the
+library's call, reading included, for MobileNetV2-1.0 at 96 pixels. Writes benchmarks/results/memreport-speed.json.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ import json, sys, time
 from firmware_sim import memreport, read
 content, times = open(sys.argv[1], "rb").read(), []
 for _ in range(int(sys.argv[2])):
-    started = time.perf_counter()
+    started = time.process_time()
     report = memreport(read(content))
-    times.append(time.perf_counter() - started)
+    times.append(time.process_time() - started)
 print(json.dumps([report.model.operators, times[1:]]))
 """
 
 
 def call_seconds() -> tuple[int, list[float]]:
-    """Operators of `NETWORK`, and how long each of `CALLS` reports on it took, after one that imports what it needs."""
+    """Operators of `NETWORK`, and processor seconds of each of `CALLS` reports, after one that imports what it needs."""
     # Not before the commands have been timed: starting them from a process that holds torch takes longer.
     import numpy as np
 
