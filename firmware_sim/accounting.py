@@ -8,7 +8,6 @@ that cannot be known is None and is named there too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from firmware_sim.errors import ModelError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from firmware_sim.targets import Reserve, Target
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ModelInfo(Record):
     """What was measured. `operators` counts those of all subgraphs; `bytes` is the size of the file."""
 
@@ -31,7 +29,6 @@ class ModelInfo(Record):
     subgraphs: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ProfileInfo(Record):
     """Which build of TFLM the figures are for. `isa` is None where the kernels do not depend on it."""
 
@@ -41,7 +38,6 @@ class ProfileInfo(Record):
     isa: Literal["none", "dsp", "mve"] | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TailPart(Record):
     """A share of the tail: what it is for, and its bytes with the padding in front of it."""
 
@@ -49,7 +45,6 @@ class TailPart(Record):
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ArenaUse(Record):
     """Use of the tensor arena, in the words of TFLM's recording allocator.
 
@@ -73,7 +68,7 @@ class ArenaUse(Record):
     lower_bound_bytes: int
     planner: str
     exact: bool
-    inexact: Mapping[str, str] = field(default_factory=dict)
+    inexact: Mapping[str, str] = {}
     unmodelled: tuple[str, ...] = ()
     tail: tuple[TailPart, ...] = ()
 
@@ -83,7 +78,6 @@ class ArenaUse(Record):
         return self.head_bytes - self.lower_bound_bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LiveBuffer(Record):
     """A buffer that is alive while a layer runs.
 
@@ -100,7 +94,6 @@ class LiveBuffer(Record):
     until: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LayerUse(Record):
     """One operator.
 
@@ -130,10 +123,9 @@ class LayerUse(Record):
     peak: bool
     live: tuple[LiveBuffer, ...]
     subgraph: int = 0
-    inexact: Mapping[str, str] = field(default_factory=dict)
+    inexact: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BufferUse(Record):
     """One planned buffer of the head: `bytes` (a multiple of 16) at `offset`, from time `first` to `last`, both included.
 
@@ -149,18 +141,14 @@ class BufferUse(Record):
     last: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FlashUse(Record):
     """Read-only memory. `code_bytes` depends on the application's linker and is not known here."""
 
     model_bytes: int
     code_bytes: int | None = None
-    inexact: Mapping[str, str] = field(
-        default_factory=lambda: {"code_bytes": "size of kernels and interpreter depends on compiler and linker"}
-    )
+    inexact: Mapping[str, str] = {"code_bytes": "size of kernels and interpreter depends on compiler and linker"}
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegionFit(Record):
     """One memory region of a target. `used_bytes` is what this model puts there, `reserved_bytes` what is kept free."""
 
@@ -172,7 +160,6 @@ class RegionFit(Record):
     reserved_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TargetFit(Record):
     """Whether the model fits a target, beside the reserves of RAM and flash that were assumed for the application.
 
@@ -187,7 +174,6 @@ class TargetFit(Record):
     flash_reserve_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MemoryReport(Record):
     """The whole account; see the classes of its parts."""
 

@@ -19,6 +19,8 @@ _FORMATS: Final = {
     "int64": "q", "uint64": "Q", "float32": "f", "float64": "d",
 }  # fmt: skip
 _SCALARS: Final = {kind: struct.Struct(f"<{code}") for kind, code in _FORMATS.items()}
+_ITEMS: Final = {f"[{kind}]": (code, struct.calcsize(f"<{code}")) for kind, code in _FORMATS.items()}
+_U16: Final = _SCALARS["uint16"]
 _U32: Final = _SCALARS["uint32"]
 _I32: Final = _SCALARS["int32"]
 
@@ -55,19 +57,20 @@ class Buffer:
             raise ModelError("damaged: its parts overlap, and would unfold to far more than the file holds")
 
     def scalar(self, kind: struct.Struct, position: int) -> Scalar:
-        """The scalar at `position`.
+        """The scalar at `position`, which is not negative.
 
         Raises:
             ModelError: it does not lie inside the file.
         """
-        if position < 0 or position + kind.size > self._size:
-            raise ModelError(f"damaged or truncated: an offset points to byte {position} of {self._size}")
-        value: Scalar = kind.unpack_from(self.data, position)[0]
+        try:
+            value: Scalar = kind.unpack_from(self.data, position)[0]
+        except (struct.error, OverflowError):
+            raise ModelError(f"damaged or truncated: an offset points to byte {position} of {self._size}") from None
         return value
 
     def offset(self, position: int) -> int:
         """Where the unsigned offset at `position` points to."""
-        return position + int(self.scalar(_U32, position))
+        return position + self.scalar(_U32, position)  # type: ignore[return-value]  # the kind gives an integer
 
     def extent(self, position: int, item_bytes: int) -> tuple[int, int]:
         """Start and item count of the vector at `position`.
@@ -77,9 +80,9 @@ class Buffer:
         """
         count = int(self.scalar(_U32, position))
         start = position + 4
-        if start + count * item_bytes > len(self.data):
+        if start + count * item_bytes > self._size:
             raise ModelError(
-                f"damaged or truncated: {count} items of {item_bytes} bytes at byte {start} of {len(self.data)}"
+                f"damaged or truncated: {count} items of {item_bytes} bytes at byte {start} of {self._size}"
             )
         return start, count
 
@@ -88,7 +91,9 @@ class Buffer:
         position = table - int(self.scalar(_I32, table))
         slots = self._vtables.get(position)
         if slots is None:
-            size = int(self.scalar(_SCALARS["uint16"], position))
+            if position < 0:
+                raise ModelError(f"damaged or truncated: an offset points to byte {position} of {self._size}")
+            size = int(self.scalar(_U16, position))
             if size < 4 or size % 2 or position + size > len(self.data):
                 raise ModelError(f"damaged: the table at byte {table} has no valid list of fields")
             self.spend(size)
@@ -108,15 +113,15 @@ class Table:
         self._position = position
         self._slots = buffer.vtable(position)
 
-    def _find(self, field: Field) -> int | None:
-        if field.slot >= len(self._slots):
-            return None
-        offset = self._slots[field.slot]
-        return self._position + offset if offset else None
+    def _find(self, field: Field) -> int:
+        """Where the field lies; 0 if it is absent, for the file begins with something else."""
+        slots, slot = self._slots, field.slot
+        offset = slots[slot] if slot < len(slots) else 0
+        return self._position + offset if offset else 0
 
     def has(self, field: Field) -> bool:
         """The field is present."""
-        return self._find(field) is not None
+        return self._find(field) != 0
 
     def slots(self) -> tuple[int, ...]:
         """The slots that are present, known or not."""
@@ -124,42 +129,41 @@ class Table:
 
     def scalar(self, field: Field) -> Scalar:
         """Value of a scalar field, or its default."""
-        position = self._find(field)
-        if position is None:
-            return 0 if field.default is None else field.default
-        return self._buffer.scalar(_SCALARS[field.kind], position)
+        slots, slot = self._slots, field.slot
+        if slot < len(slots) and slots[slot]:
+            return self._buffer.scalar(_SCALARS[field.kind], self._position + slots[slot])
+        return 0 if field.default is None else field.default
 
     def integer(self, field: Field) -> int:
         """Value of an integer field, or its default."""
-        return int(self.scalar(field))
+        return self.scalar(field)  # type: ignore[return-value]  # the kind of an integer gives integers
 
     def table(self, field: Field) -> Table | None:
         """The sub-table, or None."""
         position = self._find(field)
-        return None if position is None else Table(self._buffer, self._buffer.offset(position))
+        return Table(self._buffer, self._buffer.offset(position)) if position else None
 
     def tables(self, field: Field) -> list[Table]:
         """The vector of sub-tables; empty if absent."""
         position = self._find(field)
-        if position is None:
+        if not position:
             return []
         start, count = self._buffer.extent(self._buffer.offset(position), 4)
-        return [Table(self._buffer, self._buffer.offset(start + 4 * index)) for index in range(count)]
+        return [Table(self._buffer, self._buffer.offset(entry)) for entry in range(start, start + 4 * count, 4)]
 
     def vector(self, field: Field) -> tuple[Scalar, ...]:
         """The vector of scalars as a tuple; empty if absent."""
         position = self._find(field)
-        if position is None:
+        if not position:
             return ()
-        kind = field.kind.strip("[]")
-        item_bytes = _SCALARS[kind].size
+        code, item_bytes = _ITEMS[field.kind]
         start, count = self._buffer.extent(self._buffer.offset(position), item_bytes)
         self._buffer.spend(count * item_bytes)
-        return struct.unpack_from(f"<{count}{_FORMATS[kind]}", self._buffer.data, start)
+        return struct.unpack_from(f"<{count}{code}", self._buffer.data, start)
 
     def integers(self, field: Field) -> tuple[int, ...]:
         """A vector of integers."""
-        return self.vector(field)  # type: ignore[return-value]  # the format of an integer kind gives integers
+        return self.vector(field)  # type: ignore[return-value]  # the kind of integers gives integers
 
     def floats(self, field: Field) -> tuple[float, ...]:
         """A vector of floats."""
@@ -168,7 +172,7 @@ class Table:
     def view(self, field: Field) -> memoryview | None:
         """The vector of bytes as a view into the file, or None if absent."""
         position = self._find(field)
-        if position is None:
+        if not position:
             return None
         start, count = self._buffer.extent(self._buffer.offset(position), 1)
         return self._buffer.view[start : start + count]

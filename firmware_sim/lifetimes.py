@@ -7,7 +7,6 @@ before the first operator and goes up by one at each operator and each call of a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from firmware_sim.errors import ModelError
@@ -27,7 +26,6 @@ UNSET: Final = -1
 """Time of a buffer that nothing touches."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Lifetime(Record):
     """Closed interval of times; `first` or both are -1 for a tensor that nothing writes, or nothing touches."""
 
@@ -35,7 +33,6 @@ class Lifetime(Record):
     last: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Lifetimes(Record):
     """Lifetimes of a model.
 
@@ -49,16 +46,16 @@ class Lifetimes(Record):
     operators: Mapping[tuple[int, int], Lifetime]
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Walk:
-    model: Model
-    first: list[list[int]]
-    last: list[list[int]]
-    started: dict[tuple[int, int], int] = field(default_factory=dict)
-    finished: dict[tuple[int, int], int] = field(default_factory=dict)
-    calls: list[int] = field(default_factory=list)
-    time: int = 0
-    visits: int = 0
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.first = [[UNSET] * len(subgraph.tensors) for subgraph in model.subgraphs]
+        self.last = [[UNSET] * len(subgraph.tensors) for subgraph in model.subgraphs]
+        self.started: dict[tuple[int, int], int] = {}
+        self.finished: dict[tuple[int, int], int] = {}
+        self.calls: list[int] = []
+        self.time = 0
+        self.visits = 0
 
     def subgraph(self, number: int) -> None:
         subgraph = self.model.subgraphs[number]
@@ -117,11 +114,7 @@ def lifetimes(model: Model) -> Lifetimes:
     Raises:
         ModelError: an operator calls a subgraph that does not exist, or calls form a cycle or get out of hand.
     """
-    walk = _Walk(
-        model,
-        first=[[UNSET] * len(subgraph.tensors) for subgraph in model.subgraphs],
-        last=[[UNSET] * len(subgraph.tensors) for subgraph in model.subgraphs],
-    )
+    walk = _Walk(model)
     walk.subgraph(0)
     return Lifetimes(
         tensors=tuple(_pairs(first, last) for first, last in zip(walk.first, walk.last, strict=True)),

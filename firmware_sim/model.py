@@ -6,7 +6,6 @@ Everything in them has been checked: indices exist, products of shapes are sane,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_sim.records import Record
@@ -17,7 +16,6 @@ COMPRESSION_METADATA = "COMPRESSION_METADATA"
 """Metadata entry of a model with compressed constants (lite/micro/compression.h)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Quantization(Record):
     """Affine quantisation: real = scale * (stored - zero_point), per tensor or along axis `dimension`."""
 
@@ -26,7 +24,6 @@ class Quantization(Record):
     dimension: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tensor(Record):
     """One tensor of a subgraph.
 
@@ -53,7 +50,6 @@ class Tensor(Record):
         return count
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Operator(Record):
     """One operator of a subgraph, in execution order.
 
@@ -67,7 +63,7 @@ class Operator(Record):
     version: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    options: Mapping[str, OptionValue] = {}
     custom_options: memoryview | None = None
     intermediates: tuple[int, ...] = ()
     is_custom: bool = False
@@ -78,7 +74,6 @@ class Operator(Record):
         return int(value) if isinstance(value, int | float) else default
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Subgraph(Record):
     """Tensors and operators with their own numbering; subgraph 0 is the one that is invoked."""
 
@@ -89,7 +84,6 @@ class Subgraph(Record):
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Model(Record):
     """A whole file. `path` is the name it is reported under; `metadata` maps entry names to their bytes."""
 
@@ -98,7 +92,7 @@ class Model(Record):
     size_bytes: int
     description: str
     subgraphs: tuple[Subgraph, ...]
-    metadata: Mapping[str, memoryview] = field(default_factory=dict)
+    metadata: Mapping[str, memoryview] = {}
 
 
 def read(source: str | Path | bytes, *, name: str | None = None) -> Model:

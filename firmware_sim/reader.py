@@ -199,16 +199,9 @@ def _tensor(table: Table, index: int, shared: _Shared) -> Tensor:
     data = _buffer(shared.buffers, buffer, what)
     if data is not None and not shared.is_compressed and not table.has(_TENSOR["sparsity"]):
         _check_data(data, shape, kind, what)
-    return Tensor(
-        index=index,
-        name=name,
-        shape=shape,
-        type=kind.name,
-        buffer=buffer,
-        is_variable=bool(table.scalar(_TENSOR["is_variable"])),
-        quantization=_quantization(table.table(_TENSOR["quantization"])),
-        data=data,
-    )
+    is_variable = bool(table.scalar(_TENSOR["is_variable"]))
+    quantization = _quantization(table.table(_TENSOR["quantization"]))
+    return Tensor(index, name, shape, kind.name, buffer, is_variable, quantization, data)
 
 
 def _check_data(data: memoryview, shape: tuple[int, ...], kind: TensorType, what: str) -> None:
@@ -255,17 +248,8 @@ def _operator(table: Table, index: int, tensors: int, codes: Sequence[tuple[str,
     _check_indices(intermediates, -1, tensors, f"{what}: intermediate")
     if table.integer(_OPERATOR["large_custom_options_offset"]) > _PLACEHOLDER:
         raise _stored_outside(f"{what}: custom options")
-    return Operator(
-        index=index,
-        op=op,
-        version=version,
-        inputs=inputs,
-        outputs=outputs,
-        options=_options(table),
-        custom_options=table.view(_OPERATOR["custom_options"]),
-        intermediates=intermediates,
-        is_custom=is_custom,
-    )
+    custom_options = table.view(_OPERATOR["custom_options"])
+    return Operator(index, op, version, inputs, outputs, _options(table), custom_options, intermediates, is_custom)
 
 
 def _options(table: Table) -> Mapping[str, OptionValue]:

@@ -27,11 +27,12 @@ from exporters.quantize import Calibration, CalibrationRecord, calibrate
 from exporters.tflite import PIXELS
 from firmware_sim import MemoryReport, costs, profiles
 from firmware_sim.accounting import ArenaUse
+from firmware_sim.memory import chain
 from firmware_sim.memory.account import account, arena
 from firmware_sim.model import Model
 from sapool.metadata import Notes
 from sapool.models import build, parts
-from sapool.models.parts import Part
+from sapool.models.parts import NetworkParts, Part
 from sapool.spec import ModelSpec
 
 PROFILE: Final = "host64"
@@ -41,6 +42,9 @@ _CALIBRATED: Final = CalibrationRecord(**asdict(Calibration()), examples=0).enco
 
 # Outlines that are kept, each a few kilobytes; the widths and extents of a large search are some thousand.
 _MOST_OUTLINES: Final = 20_000
+
+# Modules that are kept while their forms are outlined: those of a network or two.
+_MOST_MODULES: Final = 64
 
 # What the tails of two parts may count twice: a tensor and its padding (TfLiteEvalTensor takes at most 24 bytes), and the
 # alignment of four groups of allocations by up to 15 bytes each.
@@ -123,19 +127,20 @@ def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = Non
 
 def _model(spec: ModelSpec, notes: Notes, profile: str) -> tuple[Model, int]:
     """The file that an export would write, as if it had been read, and the parameters of the network."""
-    usual = _outlines(spec, Forms())
+    network = parts(spec)
+    usual = _outlines(spec, network, Forms())
     parameters = sum(part.parameters for _, part in usual)
     if any(can_fold(before, after) for (_, before), (_, after) in itertools.pairwise(usual)):
-        network, shape = build(spec), (1, spec.resolution, spec.resolution, spec.channels)
+        module, shape = build(spec), (1, spec.resolution, spec.resolution, spec.channels)
 
         def lower(forms: Forms) -> _Lowered:
-            whole = outline(network, shape, PIXELS, wanted=forms.wanted, inside=False)
+            whole = outline(module, shape, PIXELS, wanted=forms.wanted, inside=False)
             forms.met.update(whole.forms)
             return _Lowered((("", whole),))
     else:
 
         def lower(forms: Forms) -> _Lowered:
-            return _Lowered(tuple(_outlines(spec, forms)))
+            return _Lowered(tuple(_outlines(spec, network, forms)))
 
     lowered, choices = choose(lower, profile, _Arena().bytes)
     graph = join(lowered.parts)
@@ -159,26 +164,23 @@ class _Lowered:
 class _Arena:
     """Arenas of the combinations of forms of one network.
 
-    One that is larger than the smallest so far by its bound alone will not be taken, and its bound will do for it.
+    One that is larger than the smallest so far will not be taken, and need not be planned.
     """
 
     def __init__(self) -> None:
         self._smallest: int | None = None
 
     def bytes(self, lowered: _Lowered, profile: str) -> int:
-        least = _arena_bound(tuple(_costs(part, profile) for _, part in lowered.parts), profile)
-        if self._smallest is not None and least > self._smallest:
-            return least
-        exact = arena(preview(join(lowered.parts), 0, name=""), profiles.get(profile)).total_bytes
-        self._smallest = exact if self._smallest is None else min(self._smallest, exact)
-        return exact
+        links = [_link(part, profile) for _, part in lowered.parts]
+        found = chain.total_bytes(links, profiles.get(profile), most=self._smallest)
+        self._smallest = found if self._smallest is None else min(self._smallest, found)
+        return found
 
 
-def _outlines(spec: ModelSpec, forms: Forms) -> list[tuple[str, Outline]]:
+def _outlines(spec: ModelSpec, network: NetworkParts, forms: Forms) -> list[tuple[str, Outline]]:
     """Places and outlines of the parts, for the forms that are wanted; `forms` learns which choices there are."""
     shape: Shape = (1, spec.resolution, spec.resolution, spec.channels)
     quantization: Quantization | None = PIXELS
-    network = parts(spec)
     made: list[tuple[str, Outline]] = []
     for place, part in network.ordered():
         try:
@@ -195,8 +197,8 @@ def _outlines(spec: ModelSpec, forms: Forms) -> list[tuple[str, Outline]]:
 def _every_form(spec: ModelSpec) -> Iterator[tuple[Outline, ...]]:
     """For each part its outlines in all combinations of its forms: the export takes one of them."""
     forms = Forms()
-    usual = _outlines(spec, forms)
     network = parts(spec)
+    usual = _outlines(spec, network, forms)
     shape: Shape = (1, spec.resolution, spec.resolution, spec.channels)
     quantization: Quantization | None = PIXELS
     for (_, part), (_, made) in zip(network.ordered(), usual, strict=False):
@@ -238,6 +240,11 @@ def _costs(part: Outline, profile: str) -> _Costs:
     return _Costs(part.parameters, macs, use.lower_bound_bytes, use.tail_bytes, stored_bytes)
 
 
+@functools.lru_cache(_MOST_OUTLINES)
+def _link(part: Outline, profile: str) -> chain.Link:
+    return chain.Link(preview(part.graph, 0, name=""), profiles.get(profile))
+
+
 @functools.cache
 def _fixed_tail_bytes(profile: str) -> int:
     """The tail of a network that does nothing."""
@@ -251,7 +258,13 @@ def _fixed_tail_bytes(profile: str) -> int:
 def _of_part(
     part: Part, shape: Shape, quantization: Quantization | None, taken: tuple[tuple[str, str], ...] = ()
 ) -> Outline:
-    return outline(part.build(), shape, quantization, wanted=dict(taken))
+    return outline(_built(part), shape, quantization, wanted=dict(taken))
+
+
+@functools.lru_cache(_MOST_MODULES)
+def _built(part: Part) -> nn.Module:
+    """The module, which the outlines of all its forms are made of."""
+    return part.build()
 
 
 @functools.lru_cache(_MOST_OUTLINES)

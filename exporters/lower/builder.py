@@ -124,7 +124,8 @@ class Builder:
         if rows.same != columns.same:
             # An extent that needs no padding is as good under SAME as under VALID when nothing is cut off.
             rows, columns = rows.agree_with(columns, self.refuse), columns.agree_with(rows, self.refuse)
-        weight = np.pad(weight, ((0, 0), (0, 0), rows.extension, columns.extension))
+        if any((*rows.extension, *columns.extension)):
+            weight = np.pad(weight, ((0, 0), (0, 0), rows.extension, columns.extension))
         options: dict[str, OptionValue] = {
             "padding": "SAME" if rows.same else "VALID",
             "stride_h": stride[0], "stride_w": stride[1],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from firmware_sim.accounting import LayerUse, LiveBuffer, MemoryReport
@@ -24,7 +23,6 @@ _MOST_NAMED: Final = 3
 _FIGURES: Final = ("live_bytes", "persistent_bytes", "weight_bytes")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Mover(Record):
     """A layer that changed against the baseline: by how much, and in which of its figures."""
 
@@ -37,7 +35,6 @@ class Mover(Record):
         return self.change.change(self.figure)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Remedy(Record):
     """Something that would help.
 
@@ -53,7 +50,6 @@ class Remedy(Record):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Advice(Record):
     """See the classes of its parts; both empty for a verdict that is no FAIL."""
 

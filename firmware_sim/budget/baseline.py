@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -32,12 +31,11 @@ class Key(NamedTuple):
     profile: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Baseline(Record):
     """What a baseline file holds, and where it is; no entries if there is no such file."""
 
     path: Path
-    entries: Mapping[Key, Measured] = field(default_factory=dict)
+    entries: Mapping[Key, Measured] = {}
     exists: bool = False
 
 

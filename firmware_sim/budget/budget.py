@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_sim import sizes
 from firmware_sim.records import Record
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Place(Record):
     """Where a budget is stated: a file and a line of it, counted from 1."""
 
@@ -18,7 +16,6 @@ class Place(Record):
     line: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Increase(Record):
     """How much a figure may grow against the baseline: so many bytes, or a share of what it was in percent."""
 
@@ -32,7 +29,6 @@ class Increase(Record):
         return sizes.share_bytes(before_bytes, self.percent or 0) // 100
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Budget(Record):
     """Limits on the models that a pattern names.
 
@@ -62,7 +58,7 @@ class Budget(Record):
     flash_bytes: int | None = None
     warn_at: float = 1.0
     informational: bool = False
-    regions: Mapping[str, int] = field(default_factory=dict)
+    regions: Mapping[str, int] = {}
     arena_increase: Increase | None = None
     flash_increase: Increase | None = None
     allow_ops: tuple[str, ...] | None = None

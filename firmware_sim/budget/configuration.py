@@ -6,7 +6,7 @@ import difflib
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ DEFAULT_BASELINE: Final = "sapool-baseline.json"
 _EXAMPLE = '[[budget]] with name, model, target and arena, for example arena = "96 KiB"'
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Configuration(Record):
     """What a configuration file states.
 
@@ -102,7 +101,6 @@ def state(keys: Mapping[str, Any], folder: Path) -> Budget:
     return replace(budget, folder=folder, place=None)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Reader(Record):
     """Reads one `[[budget]]` and says where in the file it goes wrong. `lines` is what `budget_lines` found of it."""
 

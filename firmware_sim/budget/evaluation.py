@@ -22,7 +22,6 @@ from firmware_sim.report.diff import Measured, from_report
 from firmware_sim.targets import resolve
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unreadable(Record):
     """A model that could not be measured, and why. `profile` is what it was to be measured for."""
 
@@ -32,7 +31,6 @@ class Unreadable(Record):
     profile: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Outcome(Record):
     """What a check found, in the order of the budgets.
 

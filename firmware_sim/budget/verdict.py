@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
@@ -27,7 +26,6 @@ class Status(Enum):
     FAIL = "FAIL"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Limit(Record):
     """One thing that a budget asks for.
 
@@ -60,7 +58,6 @@ class Limit(Record):
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verdict(Record):
     """What a budget says of one model; `before` are the model's figures in the baseline, None if they are not there."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from firmware_sim import costs
@@ -203,7 +202,7 @@ def _live(
     """Buffers alive when each operator starts, by offset: a sweep over time."""
     ends = _ends(keys, times)
     entries = [
-        LiveBuffer(buffer.name, buffer.request.size_bytes, offset, until=ends.get(buffer.request.last))
+        LiveBuffer(buffer.name, buffer.request.size_bytes, offset, "waiting", ends.get(buffer.request.last))
         for buffer, offset in zip(buffers, offsets, strict=True)
     ]
     coming = sorted(range(len(buffers)), key=lambda number: -buffers[number].request.first)
@@ -254,9 +253,13 @@ class _Roles:
         """`entry` with its role; itself where it is only waiting, so that most layers share one object."""
         request = buffer.request
         if buffer.kind == "scratch":
-            return replace(entry, role="scratch") if request.first == self._time else entry
+            return _with_role(entry, "scratch") if request.first == self._time else entry
         role = self._roles.get((buffer.subgraph, buffer.name, request.first, request.last))
-        return replace(entry, role=role) if role else entry
+        return _with_role(entry, role) if role else entry
+
+
+def _with_role(entry: LiveBuffer, role: Literal["input", "output", "scratch"]) -> LiveBuffer:
+    return LiveBuffer(entry.tensor, entry.bytes, entry.offset, role, entry.until)
 
 
 def _layer(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from firmware_sim.errors import ModelError
@@ -23,7 +22,6 @@ from firmware_sim.records import Record
 _MAX_PAIRS: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeadBuffer(Record):
     """A buffer of the head before it is placed; `index` is that of its tensor, or of the operator that asked for it."""
 
@@ -111,6 +109,6 @@ def _scratch_buffers(subgraphs: Sequence[Subgraph], scratch: Sequence[Scratch], 
         lifetime = times.operators.get(key)
         count = 0 if lifetime is None else round_up(entry.bytes)
         lifetime = lifetime or Lifetime(UNSET, UNSET)
-        request = BufferRequest(count, lifetime.first, lifetime.last)
+        request = BufferRequest(count, lifetime.first, lifetime.last, None)
         buffers.append(HeadBuffer(name, "scratch", entry.subgraph, request, entry.operator))
     return buffers

@@ -7,7 +7,6 @@ the memory planner. Source: tensorflow/lite/micro/micro_allocator.cc.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from firmware_sim.memory import sizes
@@ -36,7 +35,6 @@ _FETCHED: Final[Mapping[str, tuple[int, ...]]] = {
 _MOST_FETCHES: Final = 3  # of one tensor, by any other kernel
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Startup:
     """Follows the head and the tail through initialisation.
 
@@ -46,15 +44,17 @@ class Startup:
         tail_at_planning_bytes: the tail when the planner runs.
     """
 
-    persistent_peak_bytes: int = 0
-    temporary_peak_bytes: int = 0
-    tail_at_planning_bytes: int = 0
-    _head_bytes: int = 0
-    _request_bytes: int = 0
-
-    def begin_model(self, profile: Profile) -> None:
-        """StartModelAllocation reserves room for the requests of one operator (lines 1233-1249)."""
+    def __init__(self, profile: Profile) -> None:
+        self.persistent_peak_bytes = 0
+        self.temporary_peak_bytes = 0
+        self.tail_at_planning_bytes = 0
+        self._head_bytes = 0
         self._request_bytes = sizes.core(profile, "ScratchBufferRequest").bytes
+        self._tensor = sizes.core(profile, "TfLiteTensor")
+        self._quantization = sizes.core(profile, "TfLiteAffineQuantization")
+
+    def begin_model(self) -> None:
+        """StartModelAllocation reserves room for the requests of one operator (lines 1233-1249)."""
         self.begin_operator(0)
 
     def begin_operator(self, requests: int) -> None:
@@ -63,14 +63,25 @@ class Startup:
 
     def persistent(self, tail_bytes: int) -> None:
         """The tail has grown; only the head limits it."""
-        self.persistent_peak_bytes = max(self.persistent_peak_bytes, self._head_bytes + tail_bytes)
+        top = self._head_bytes + tail_bytes
+        if top > self.persistent_peak_bytes:
+            self.persistent_peak_bytes = top
 
     def end_operator(self, node: Node, tail_bytes: int) -> None:
         """Count the temporary tensors of an operator's Prepare, which stay until it ends."""
         top = self._head_bytes
         for tensor in _fetched(node):
-            top = _with_tensor(top, tensor, node.profile)
+            top = self._with_tensor(top, tensor)
         self.temporary_peak_bytes = max(self.temporary_peak_bytes, top + tail_bytes)
+
+    def _with_tensor(self, top: int, tensor: Tensor) -> int:
+        """Where the temporaries end after AllocateTempTfLiteTensor (lines 225-343, 838-870)."""
+        top = round_up(top, self._tensor.align_bytes) + self._tensor.bytes
+        quantization = tensor.quantization
+        if quantization is None or not quantization.scale or not quantization.zero_point:
+            return top
+        top = round_up(top, self._quantization.align_bytes) + self._quantization.bytes
+        return round_up(top, 4) + 4 + 4 * len(quantization.scale)
 
     def end_planning(self, tail_bytes: int) -> None:
         """The requests make room for the plan, which counts from here on."""
@@ -97,15 +108,3 @@ def _fetched(node: Node) -> Iterator[Tensor]:
         by_position = {-1: outputs[0], **dict(enumerate(inputs))} if outputs else {}
         indices = tuple(by_position.get(position, -1) for position in positions)
     return (node.tensors[index] for index in indices if index >= 0)
-
-
-def _with_tensor(top: int, tensor: Tensor, profile: Profile) -> int:
-    """Where the temporaries end after AllocateTempTfLiteTensor (lines 225-343, 838-870)."""
-    size = sizes.core(profile, "TfLiteTensor")
-    top = round_up(top, size.align_bytes) + size.bytes
-    quantization = tensor.quantization
-    if quantization is None or not quantization.scale or not quantization.zero_point:
-        return top
-    size = sizes.core(profile, "TfLiteAffineQuantization")
-    top = round_up(top, size.align_bytes) + size.bytes
-    return round_up(top, 4) + 4 + 4 * len(quantization.scale)

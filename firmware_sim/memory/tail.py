@@ -7,9 +7,8 @@ same is a counter of used bytes that is raised to a multiple of the alignment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from firmware_sim.errors import ModelError
@@ -34,19 +33,18 @@ class Scratch(NamedTuple):
     bytes: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class OperatorUse:
     """What one operator adds to the tail, and why that may not be exact.
 
     `is_unknown` says that nothing at all is known of its kernel.
     """
 
-    persistent_bytes: int = 0
-    is_unknown: bool = False
-    doubts: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.persistent_bytes = 0
+        self.is_unknown = False
+        self.doubts: list[str] = []
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Tail:
     """The finished tail.
 
@@ -59,12 +57,17 @@ class Tail:
         startup: how much arena initialisation needs.
     """
 
-    used_bytes: int = 0
-    parts: dict[str, int] = field(default_factory=dict)
-    tensors: list[list[Tensor]] = field(default_factory=list)
-    scratch: list[Scratch] = field(default_factory=list)
-    operators: dict[tuple[int, int], OperatorUse] = field(default_factory=dict)
-    startup: Startup = field(default_factory=Startup)
+    def __init__(self, model: Model, profile: Profile) -> None:
+        self.used_bytes = 0
+        self.parts: dict[str, int] = {}
+        self.tensors = [list(subgraph.tensors) for subgraph in model.subgraphs]
+        self.scratch: list[Scratch] = []
+        self.operators = {
+            (number, operator.index): OperatorUse()
+            for number, subgraph in enumerate(model.subgraphs)
+            for operator in subgraph.operators
+        }
+        self.startup = Startup(profile)
 
 
 def tail(model: Model, profile: Profile, plan: OfflinePlan) -> Tail:
@@ -75,32 +78,36 @@ def tail(model: Model, profile: Profile, plan: OfflinePlan) -> Tail:
     Raises:
         ModelError: the model contains what TFLM refuses.
     """
-    return _Simulation(model, profile, plan).run()
+    return Simulation(model, profile, plan).run()
 
 
-class _Simulation:
+class Simulation:
+    """The allocations of one model, phase by phase; `tail` says what they have come to."""
+
     def __init__(self, model: Model, profile: Profile, plan: OfflinePlan) -> None:
         self.model = model
         self.profile = profile
         self.plan = plan
-        self.tail = Tail(tensors=[list(subgraph.tensors) for subgraph in model.subgraphs])
+        self.tail = Tail(model, profile)
         self.nodes: dict[tuple[int, int], Node] = {}
 
     def run(self) -> Tail:
         _check_shapes(self.model)
         with self.part("interpreter"):
             self.interpreter()
-        self.tail.startup.begin_model(self.profile)
+        self.tail.startup.begin_model()
         with self.part("bookkeeping of the model"):
-            self.model_structures()
+            self.model_structures(
+                [len(subgraph.tensors) for subgraph in self.model.subgraphs],
+                [len(subgraph.operators) for subgraph in self.model.subgraphs],
+            )
         with self.part("builtin data"):
             self.builtin_data()
         with self.part("kernel data"):
             self.initialise()
             self.prepare()
         with self.part("scratch buffer handles"):
-            if self.tail.scratch:
-                self.structure("ScratchBufferHandle", len(self.tail.scratch))
+            self.scratch_handles(len(self.tail.scratch))
         with self.part("variables"):
             self.variables()
         self.tail.startup.end_planning(self.tail.used_bytes)
@@ -118,8 +125,9 @@ class _Simulation:
             self.tail.parts[name] = self.tail.used_bytes - before
 
     def allocate(self, count: int, align: int) -> None:
-        self.tail.used_bytes = round_up(self.tail.used_bytes + count, align)
-        self.tail.startup.persistent(self.tail.used_bytes)
+        used_bytes = round_up(self.tail.used_bytes + count, align)
+        self.tail.used_bytes = used_bytes
+        self.tail.startup.persistent(used_bytes)
 
     def persistent(self, count: int) -> None:
         self.allocate(count, ALIGNMENT_BYTES)
@@ -139,35 +147,34 @@ class _Simulation:
             self.structure("MicroResourceVariables", align=ALIGNMENT_BYTES)
             self.structure("MicroResourceVariable", len(variables), align=ALIGNMENT_BYTES)
 
-    def model_structures(self) -> None:
-        """micro_allocator.cc:637-652, 771-794, 1037-1069."""
+    def model_structures(self, tensors: Sequence[int], operators: Sequence[int]) -> None:
+        """For as many of them in each subgraph (micro_allocator.cc:637-652, 771-794, 1037-1069)."""
         self.structure("MicroBuiltinDataAllocator")
-        self.structure("SubgraphAllocations", len(self.model.subgraphs))
-        for subgraph in self.model.subgraphs:
-            self.structure("TfLiteEvalTensor", len(subgraph.tensors))
-        for subgraph in self.model.subgraphs:
-            self.structure("NodeAndRegistration", len(subgraph.operators))
+        self.structure("SubgraphAllocations", len(tensors))
+        for count in tensors:
+            self.structure("TfLiteEvalTensor", count)
+        for count in operators:
+            self.structure("NodeAndRegistration", count)
 
     def operators(self) -> Iterator[tuple[int, Operator]]:
         for number, subgraph in enumerate(self.model.subgraphs):
             for operator in subgraph.operators:
                 yield number, operator
 
-    @contextmanager
-    def booked(self, number: int, operator: Operator) -> Iterator[OperatorUse]:
-        """Book what is allocated inside on an operator."""
-        use = self.tail.operators.setdefault((number, operator.index), OperatorUse())
-        before = self.tail.used_bytes
-        yield use
+    def book(self, number: int, operator: Operator, before: int) -> OperatorUse:
+        """Book on an operator what has been allocated since the tail was `before` bytes."""
+        use = self.tail.operators[number, operator.index]
         use.persistent_bytes += self.tail.used_bytes - before
+        return use
 
     def builtin_data(self) -> None:
         """micro_interpreter.cc:107-198."""
         for number, operator in self.operators():
-            with self.booked(number, operator):
-                size = None if operator.is_custom else sizes.builtin_data(self.profile, operator.op)
-                if size is not None:
-                    self.allocate(size.bytes, size.align_bytes)
+            size = None if operator.is_custom else sizes.builtin_data(self.profile, operator.op)
+            if size is not None:
+                before = self.tail.used_bytes
+                self.allocate(size.bytes, size.align_bytes)
+                self.book(number, operator, before)
 
     def initialise(self) -> None:
         """micro_interpreter_graph.cc:98-134."""
@@ -180,9 +187,11 @@ class _Simulation:
                 producers[number], variables,
             )  # fmt: skip
             self.nodes[number, operator.index] = node
-            with self.booked(number, operator) as use:
-                use.doubts = node.doubts
-                use.is_unknown = not self.initialise_kernel(node)
+            before = self.tail.used_bytes
+            is_known = self.initialise_kernel(node)
+            use = self.book(number, operator, before)
+            use.doubts = node.doubts
+            use.is_unknown = not is_known
 
     def initialise_kernel(self, node: Node) -> bool:
         """Run Init; False if the kernel is not known."""
@@ -207,15 +216,20 @@ class _Simulation:
         for number, operator in self.operators():
             node = self.nodes[number, operator.index]
             kernel = prepare(operator.op, self.profile.kernels, is_custom=operator.is_custom)
-            before = len(self.tail.scratch)
-            self.tail.startup.begin_operator(before)
-            with self.booked(number, operator):
-                if kernel is not None:
-                    kernel(node)
-            if len(self.tail.scratch) - before > _MAX_SCRATCH_PER_OPERATOR:
+            requests, before = len(self.tail.scratch), self.tail.used_bytes
+            self.tail.startup.begin_operator(requests)
+            if kernel is not None:
+                kernel(node)
+                self.book(number, operator, before)
+            if len(self.tail.scratch) - requests > _MAX_SCRATCH_PER_OPERATOR:
                 raise node.error(f"asks for more than {_MAX_SCRATCH_PER_OPERATOR} scratch buffers")
             self.tail.startup.end_operator(node, self.tail.used_bytes)
             _check_outputs(node)
+
+    def scratch_handles(self, count: int) -> None:
+        """micro_allocator.cc:1214-1231."""
+        if count:
+            self.structure("ScratchBufferHandle", count)
 
     def variables(self) -> None:
         """micro_allocator.cc:1071-1096."""
@@ -235,13 +249,13 @@ class _Simulation:
                 self.allocate(4 + 4 * len(quantization.scale), 4)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Requests:
     """Books a kernel's requests."""
 
-    simulation: _Simulation
-    subgraph: int
-    operator: int
+    def __init__(self, simulation: Simulation, subgraph: int, operator: int) -> None:
+        self.simulation = simulation
+        self.subgraph = subgraph
+        self.operator = operator
 
     def persistent(self, count: int, /) -> None:
         self.check(count)

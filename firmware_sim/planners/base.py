@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from firmware_sim.records import Record
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BufferRequest(Record):
     """One buffer to place.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from firmware_sim.model import Operator, Tensor
@@ -50,7 +51,8 @@ class Site(NamedTuple):
 
     def operand(self, name: str) -> Tensor | None:
         """The operand called "in0", "in1", ..., "out0", ..., None if it is absent."""
-        return self.input(int(name[2:])) if name.startswith("in") else self.output(int(name[3:]))
+        is_input, position = _place(name)
+        return self.input(position) if is_input else self.output(position)
 
     def refuse(
         self,
@@ -80,6 +82,12 @@ class Site(NamedTuple):
             stage,
             hint,
         )
+
+
+@cache
+def _place(name: str) -> tuple[bool, int]:
+    """Whether the operand of that name is an input, and its position."""
+    return (True, int(name[2:])) if name.startswith("in") else (False, int(name[3:]))
 
 
 def is_quantised(tensor: Tensor) -> bool:

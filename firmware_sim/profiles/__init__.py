@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +22,6 @@ from firmware_sim.records import Record
 DEFAULT = "host64"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Profile(Record):
     """One build.
 

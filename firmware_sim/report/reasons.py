@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from firmware_sim.accounting import BufferUse, LayerUse, LiveBuffer, MemoryReport
@@ -14,7 +13,6 @@ _MOST_NAMED: Final = 2
 _ROLES: Final = ("output", "input", "scratch")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reason(Record):
     """One layer. `layer` is its position in `MemoryReport.layers`; the text says what its `live_bytes` consist of."""
 
@@ -24,7 +22,6 @@ class Reason(Record):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explanation(Record):
     """The head of one report.
 

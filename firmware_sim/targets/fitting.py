@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware_sim.accounting import RegionFit, TargetFit
 from firmware_sim.records import Record
 from firmware_sim.targets.target import Region, Target, block_bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reserve(Record):
     """Memory that the application needs beside the model.
 

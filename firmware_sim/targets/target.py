@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from firmware_sim.records import Record
@@ -11,7 +10,6 @@ from firmware_sim.records import Record
 Kind = Literal["sram", "tcm", "flash"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Region(Record):
     """One range of a target's address space.
 
@@ -43,7 +41,6 @@ class Region(Record):
         return self.base + self.size_bytes == other.base or other.base + other.size_bytes == self.base
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Target(Record):
     """A board. `profile` is the id of the TFLM build to account for; `notes` are limits that a reader should know.
 
@@ -68,7 +65,7 @@ class Target(Record):
     profile: str
     regions: tuple[Region, ...]
     notes: tuple[str, ...] = ()
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = {}
     references: tuple[str, ...] = ()
     checked: str = ""
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass, field, replace
+import copy
+import pickle
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
 
 import pytest
 
 from firmware_sim.records import Record
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Ours(Record):
     name: str
     sizes: tuple[int, ...] = ()
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = {}  # copied for each record
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,42 @@ def test_records_are_frozen_without_a_dict_and_can_be_replaced():
         record.name = "b"  # type: ignore[misc]
     assert not hasattr(record, "__dict__")
     assert replace(record, name="b") == Ours("b", (1,))
+    assert record.replaced(name="b") == Ours("b", (1,))
+
+
+@pytest.mark.parametrize("make", [Ours, Theirs])
+def test_arguments_are_those_of_a_dataclass(make):
+    assert make("a") == make(name="a") == make("a", (), {}) == make("a", notes={}, sizes=())
+    for args, named in (
+        ((), {}), ((), {"sizes": ()}), (("a", (), {}, 1), {}), (("a",), {"name": "b"}), (("a",), {"colour": 1}),
+    ):  # fmt: skip
+        with pytest.raises(TypeError):
+            make(*args, **named)
+
+
+def test_the_functions_of_dataclasses_take_records():
+    record = Ours("a", (1,), {"x": "y"})
+    assert is_dataclass(record)
+    assert [each.name for each in fields(Ours)] == ["name", "sizes", "notes"]
+    assert asdict(record) == {"name": "a", "sizes": (1,), "notes": {"x": "y"}}
+    with pytest.raises(TypeError):
+        replace(record, colour=1)
+    with pytest.raises(TypeError):
+        record.replaced(colour=1)
+
+
+def test_defaults_are_not_shared():
+    one = Ours("a")
+    one.notes["x"] = "y"
+    assert Ours("b").notes == {}
+
+
+def test_records_can_be_copied_and_pickled():
+    record = Ours("a", (1,), {"x": "y"})
+    assert copy.deepcopy(record) == pickle.loads(pickle.dumps(record)) == copy.copy(record) == record
 
 
 def test_equal_records_have_one_hash():
-    @dataclass(frozen=True, slots=True, eq=False, repr=False)
     class Point(Record):
         x: int
         y: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
@@ -14,14 +15,19 @@ pytest.importorskip("torch")
 
 from exporters import tflite
 from exporters.errors import ExportError
-from firmware_sim import memreport, read
-from sapool import catalog, metadata
+from exporters.forms import Forms
+from exporters.outline import join
+from exporters.preview import preview
+from firmware_sim import memreport, profiles, read
+from firmware_sim.memory import chain
+from firmware_sim.memory.account import arena
+from sapool import catalog, metadata, pricing
 from sapool.checkpoint import Checkpoint
 from sapool.cli.main import main
 from sapool.errors import UsageError
 from sapool.export import to_tflite
 from sapool.metadata import Notes
-from sapool.models import build
+from sapool.models import build, parts
 from sapool.pricing import bounds, price, report
 from sapool.spec import ModelSpec, parse
 
@@ -130,6 +136,27 @@ def test_the_price_is_that_of_the_exported_file(spec, profile):
     assert least.macs <= cost.macs <= least.most_macs
     assert 0.85 * cost.arena.total_bytes <= least.arena_bytes <= cost.arena.total_bytes
     assert 0.7 * cost.model_bytes <= least.model_bytes <= cost.model_bytes
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mobilenet_v2-self_attentive-2221111:width=0.2,resolution=48",
+        "resnet18-average/self_attentive/max/blurpool-2212:width=0.1,resolution=64",
+        "mobilenet_v1-lip-22211:width=0.25,prepool=2,resolution=96",
+    ],
+)
+def test_the_arena_from_parts_is_that_of_the_network_in_every_form(text, profile):
+    spec = parse(text)
+    network, met = parts(spec), Forms()
+    pricing._outlines(spec, network, met)
+    for taken in itertools.islice(itertools.product(*met.met.values()), 12):
+        made = pricing._outlines(spec, network, Forms(dict(zip(met.met, taken, strict=True))))
+        links = [pricing._link(part, profile) for _, part in made]
+        whole = arena(preview(join(made), 0, name=""), profiles.get(profile)).total_bytes
+        assert chain.total_bytes(links, profiles.get(profile)) == whole
+        assert whole - 1 < chain.total_bytes(links, profiles.get(profile), most=whole - 1)
 
 
 def test_the_price_of_a_checkpoint_counts_what_its_file_says_of_itself():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from firmware_sim.budget.evaluation import Outcome, Unreadable, key_of
@@ -29,7 +28,6 @@ RULES: Final = {
 """What may be found, by the kind of limit, in one sentence."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Finding(Record):
     """One finding. `fingerprint` stays the same while budget, model, profile and rule do, whatever the figures are."""
 

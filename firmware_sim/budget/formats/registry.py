@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,6 @@ from firmware_sim.report import Style
 _FORMATS: Final = ("text", "json", "markdown", "github", "gitlab", "junit", "sarif")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FormatContext(Record):
     """What a format knows besides the outcome.
 
@@ -24,8 +22,8 @@ class FormatContext(Record):
         root: the repository; the formats that mark places in files name them relative to it.
     """
 
-    style: Style = field(default_factory=Style)
-    root: Path = field(default_factory=Path)
+    style: Style = Style()
+    root: Path = Path()
 
 
 def formats() -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -95,7 +94,6 @@ def summary(outcome: Outcome) -> str:
     return f"{len(outcome.results)} checked: {', '.join(parts) or 'nothing'}"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Location(Record):
     """A line of a file; the path is relative to the repository and has forward slashes."""
 

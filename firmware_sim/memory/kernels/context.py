@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
 from firmware_sim.errors import InternalError, ModelError
@@ -21,7 +20,6 @@ class Requests(Protocol):
         """Ask for a scratch buffer of `count` bytes in the head."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One operator of a subgraph while its kernel runs Init or Prepare.
 
@@ -35,13 +33,22 @@ class Node:
         doubts: reasons why this operator's bytes are not exact.
     """
 
-    operator: Operator
-    tensors: list[Tensor]
-    profile: Profile
-    requests: Requests
-    producers: Mapping[int, Operator]
-    variables: dict[tuple[str, str], int]
-    doubts: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        operator: Operator,
+        tensors: list[Tensor],
+        profile: Profile,
+        requests: Requests,
+        producers: Mapping[int, Operator],
+        variables: dict[tuple[str, str], int],
+    ) -> None:
+        self.operator = operator
+        self.tensors = tensors
+        self.profile = profile
+        self.requests = requests
+        self.producers = producers
+        self.variables = variables
+        self.doubts: list[str] = []
 
     def input(self, position: int) -> Tensor:
         """An input that the kernel cannot do without.
@@ -73,7 +80,7 @@ class Node:
     def reshape_output(self, shape: tuple[int, ...]) -> None:
         """Give output 0 another shape."""
         index = self.operator.outputs[0]
-        self.tensors[index] = replace(self.tensors[index], shape=shape)
+        self.tensors[index] = self.tensors[index].replaced(shape=shape)
 
     def dimension(self, tensor: Tensor, axis: int) -> int:
         """Size of `tensor` along `axis`.
