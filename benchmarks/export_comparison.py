@@ -30,6 +30,8 @@ from machine import machine
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 3600
+REBUILT_TOLERANCE = 1e-3
+"""Of logits, in float, between a graph and the same graph in TensorFlow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Subject:
 
     def inputs(self, takes: str) -> tuple[Path, Path]:
         """The network and the calibration images, as files."""
+        from exporters.execute import run
         from sapool import calibration, export
         from sapool.data.preprocessing import to_float
 
@@ -73,7 +76,9 @@ class Subject:
         examples = self.folder / "images.npy"
         np.save(examples, to_float(self.images))
         if takes == "graph":
-            graph_file.write(export.to_tflite(self.loaded, self.images).float_graph, self.folder)
+            graph = export.to_tflite(self.loaded, self.images).float_graph
+            graph_file.write(graph, self.folder)
+            np.save(self.folder / "expected.npy", run(graph, to_float(self.images[:1]))[0])
             return self.folder, examples
         network = self.folder / "network.onnx"
         network.write_bytes(export.to_onnx(self.loaded, self.images[:2], dynamic_batch=False).content)
@@ -110,6 +115,11 @@ def converted(subject: Subject, converter: Converter, python: str) -> dict[str, 
     if ended.returncode or not output.exists():
         lines = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
         return {"problem": lines[-1][:300]}
+    if converter.takes == "graph":
+        rebuilt, expected = (np.load(subject.folder / f"{name}.npy") for name in ("rebuilt", "expected"))
+        off = float(np.abs(rebuilt - expected).max())
+        if not off <= REBUILT_TOLERANCE:
+            return {"problem": f"the graph rebuilt for {converter.name} computes something else, by {off:g}"}
     told = json.loads(ended.stdout.strip().splitlines()[-1])
     return {**told, "process_cpu_s": round(seconds, 2), **_looked_at(output.read_bytes())}
 

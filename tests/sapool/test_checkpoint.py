@@ -149,6 +149,7 @@ def test_a_save_that_fails_leaves_the_old_file(saved, monkeypatch):
 
 
 def test_loading_does_not_wait_for_torchs_compiler(saved):
-    program = "import sys; from sapool import checkpoint; checkpoint.load(sys.argv[1]); print('torch._dynamo' in sys.modules)"
+    load = "import sys; from sapool import checkpoint; checkpoint.load(sys.argv[1])"
+    program = f"{load}; print('torch._dynamo' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program, str(saved[0])], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
