@@ -17,7 +17,7 @@ This page is written by [benchmarks/export_comparison.py](../benchmarks/export_c
 [export-comparison.csv](../benchmarks/results/export-comparison.csv). Each converter needs an environment of its own:
 
 ```sh
-python -m venv /tmp/tensorflow && /tmp/tensorflow/bin/pip install tensorflow
+python -m venv /tmp/tensorflow && /tmp/tensorflow/bin/pip install 'sapool[tensorflow]'
 python -m venv /tmp/litert && /tmp/litert/bin/pip install litert-torch click
 python -m venv /tmp/onnx2tf && /tmp/onnx2tf/bin/pip install onnx2tf
 python benchmarks/export_comparison.py build/NETWORK/model.safetensors --data cifar10-jpeg.tar.xz \\
