@@ -28,9 +28,9 @@ python benchmarks/export_comparison.py build/NETWORK/model.safetensors --data ci
   operations: normalisation merged, padding chosen, attention in its leanest form. That is more help than a user's own
   translation of the network would give it, so it is the converter that is compared, not the translation; the time in which
   sapool chooses the forms is counted for sapool alone.
-- **litert-torch**: the torch module with channels last, then ai-edge-quantizer with its recipe `static_wi8_ai8`. From 256 KiB
-  on it stores constants behind the flatbuffer, where TFLM does not look; they were moved inside, or there would be nothing to
-  measure.
+- **litert-torch**: the torch module with channels last, then ai-edge-quantizer with its recipe `static_wi8_ai8`. From 256
+  KiB on it stores constants behind the flatbuffer, where TFLM does not look; they were moved inside, or there would be
+  nothing to measure.
 - **onnx2tf**: sapool's ONNX file, full integer. Making the ONNX file is not counted.
 
 Accuracy is that of LiteRT's reference kernels, the arena is what TFLM uses on a 64-bit host. Conversion is the processor
