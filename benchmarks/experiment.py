@@ -1,10 +1,11 @@
-"""What benchmarks that train have in common: reduced data, results that are kept, tables."""
+"""What benchmarks that train have in common: reduced data, results that are kept, differences, tables."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,3 +116,20 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     writer.writeheader()
     writer.writerows(rows)
     return write_atomic(path, stream.getvalue())
+
+
+def share(right: NDArray[np.bool_]) -> float:
+    """Accuracy, a share of 1."""
+    return round(float(right.mean()), 5)
+
+
+def points(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Accuracy of one less that of the other, in points."""
+    return round(100 * float(one.mean() - other.mean()), 3)
+
+
+def chance(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Half the 95% interval of the difference of paired shares, in points (Wald; Agresti, Categorical Data Analysis)."""
+    gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
+    variance = gained + lost - (gained - lost) ** 2 / len(one)
+    return round(100 * 1.96 * math.sqrt(variance) / len(one), 3)

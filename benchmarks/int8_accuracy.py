@@ -21,7 +21,6 @@ Writes benchmarks/results/int8-accuracy.csv (or --output), a row for each networ
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from experiment import ROOT, array_once, once, open_images, write_csv
+from experiment import ROOT, array_once, chance, once, open_images, points, share, write_csv
 from machine import machine
 from numpy.typing import NDArray
 
@@ -176,23 +175,6 @@ class Network:
 
     def _say(self, words: str) -> None:
         print(f"{self.method} seed {self.seed}: {words}", file=sys.stderr, flush=True)
-
-
-def share(right: NDArray[np.bool_]) -> float:
-    """Accuracy, a share of 1."""
-    return round(float(right.mean()), 5)
-
-
-def points(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Accuracy of one less that of the other, in points."""
-    return round(100 * float(one.mean() - other.mean()), 3)
-
-
-def chance(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Half the 95% interval of the difference of paired shares, in points (Wald; Agresti, Categorical Data Analysis)."""
-    gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
-    variance = gained + lost - (gained - lost) ** 2 / len(one)
-    return round(100 * 1.96 * math.sqrt(variance) / len(one), 3)
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -84,11 +84,20 @@ def need() -> None:
         raise UsageError(f"ONNX export needs {error.name}", hint="pip install 'sapool[export]'") from error
 
 
-def session(content: bytes) -> Any:
-    """The file in onnxruntime, one thread."""
+def session(content: bytes, *, as_written: bool = False) -> Any:
+    """The file in onnxruntime, one thread.
+
+    Args:
+        content: an ONNX file.
+        as_written: compute what stands between QuantizeLinear and DequantizeLinear in real numbers instead of by
+            integer kernels: on x86 without VNNI those saturate sums of two products at 16 bits, which large weights
+            such as those of a blur exceed (onnxruntime's documentation of quantisation, "reduce_range").
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -81,7 +81,7 @@ def agreement(content: bytes, tflite: bytes, graph: Graph, inputs: NDArray[np.in
     assert source is not None
     assert result is not None
     reference = LiteRt(tflite)
-    runtime = session(content)
+    runtime = session(content, as_written=True)
     name = runtime.get_inputs()[0].name
     theirs, ours = [], []
     for example in inputs:
@@ -203,7 +203,7 @@ class _Writer:
         elif op.op in _OPERATORS:
             real = _OPERATORS[op.op](self, op)
         else:
-            raise ExportError(f"{op.op} has no ONNX form here yet", where=op.where, hint="use --target onnx")
+            raise ExportError(f"{op.op} has no ONNX form here", where=op.where, hint="use --target onnx")
         activation = op.options.get("fused_activation_function", "NONE")
         if activation == "RELU":
             real = self.add("Relu", [real])
@@ -262,6 +262,11 @@ class _Writer:
         axes = self.integers(*(_AXES[axis] for axis in (1, 2, 3)))
         return self.add("Slice", [source, self.integers(*starts), self.integers(*ends), axes])
 
+    def mirror_pad(self, op: Operator) -> str:
+        pairs = np.asarray(self.graph.constant(op.inputs[1])).tolist()
+        amounts = [pairs[axis][end] for end in (0, 1) for axis in _TO_NCHW]
+        return self.add("Pad", [str(op.inputs[0]), self.integers(*amounts)], mode="reflect")
+
     def resize(self, op: Operator) -> str:
         source, output = self.graph.tensors[str(op.inputs[0])].shape, self.graph.tensors[op.outputs[0]].shape
         factors = np.asarray([1, 1, output[1] / source[1], output[2] / source[2]], np.float32)
@@ -294,9 +299,13 @@ _OPERATORS: Final[Mapping[str, Callable[[_Writer, Operator], str]]] = {
     "LEAKY_RELU": _Writer.leaky_relu,
     "LOG_SOFTMAX": _Writer.softmax,
     "MAX_POOL_2D": _Writer.pool,
+    "MIRROR_PAD": _Writer.mirror_pad,
     "RELU6": lambda writer, op: writer.clip6(str(op.inputs[0])),
     "RESHAPE": _Writer.reshape,
     "RESIZE_NEAREST_NEIGHBOR": _Writer.resize,
     "SLICE": _Writer.slice,
     "SOFTMAX": _Writer.softmax,
 }
+
+OPERATORS: Final = frozenset((*_SIMPLE, *_OPERATORS))
+"""The operators that have a form here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.fx
@@ -22,10 +22,50 @@ Shapes = Shape | Sequence[Shape]
 
 
 class _Tracer(torch.fx.Tracer):
-    """Stops at every module that has a lowering."""
+    """Stops at every module that has a lowering, and decides conditions on shapes, for these are known.
+
+    Args:
+        shapes: of the inputs, in order.
+    """
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        super().__init__()
+        self._shapes = list(shapes)
+        self._known: dict[torch.fx.Node, Any] = {}
+        self._computing = False
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return find(type(m)) is not None or super().is_leaf_module(m, module_qualified_name)
+
+    def to_bool(self, obj: torch.fx.Proxy) -> bool:
+        """What a condition is for inputs of the given shapes; one on the values of a tensor stays refused."""
+        self._computing = True
+        try:
+            with torch.no_grad():
+                value = self._value(obj.node)
+        finally:
+            self._computing = False
+        return bool(super().to_bool(obj)) if isinstance(value, torch.Tensor) else bool(value)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Records a call, or computes it: while a network is traced, torch redirects all calls of modules here."""
+        return forward(*args, **kwargs) if self._computing else super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """The same for parameters."""
+        return attr_val if self._computing else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def _value(self, node: torch.fx.Node) -> Any:
+        if node not in self._known:
+            interpreter = torch.fx.Interpreter(self.root, graph=self.graph)
+            if node.op == "placeholder":
+                position = [other for other in self.graph.nodes if other.op == "placeholder"].index(node)
+                given = position < len(self._shapes)
+                self._known[node] = torch.zeros(self._shapes[position]) if given else node.args[0]
+            else:
+                args, kwargs = torch.fx.map_arg((node.args, node.kwargs), self._value)
+                self._known[node] = getattr(interpreter, node.op)(node.target, args, kwargs)
+        return self._known[node]
 
 
 def trace(module: nn.Module, input_shape: Shapes, forms: Forms | None = None) -> Graph:
@@ -51,8 +91,9 @@ def lowering(module: nn.Module, input_shape: Shapes) -> Callable[[Forms | None],
         ExportError: the forward cannot be traced.
     """
     shapes = several(input_shape)
+    _check_types(module)
     with _evaluating(module):
-        nodes = None if find(type(module)) is not None else _nodes(module)
+        nodes = None if find(type(module)) is not None else _nodes(module, shapes)
 
     def lower(forms: Forms | None) -> Graph:
         with _evaluating(module):
@@ -71,15 +112,34 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         module.train(training)
 
 
-def _nodes(module: nn.Module) -> tuple[torch.fx.Node, ...]:
+def _check_types(module: nn.Module) -> None:
+    """Refuse numbers that the float graph does not compute with."""
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise ExportError(
+                f"is {tensor.dtype}, not float32".replace("torch.", ""), where=name, hint="export network.float()"
+            )
+
+
+def _nodes(module: nn.Module, shapes: Sequence[Shape]) -> tuple[torch.fx.Node, ...]:
+    wrapped = next((kind for kind in _WRAPPERS if isinstance(module, kind)), None)
+    if wrapped is not None:
+        raise ExportError(f"{type(module).__name__} cannot be traced", where="the network", hint=_WRAPPERS[wrapped])
     try:
-        return tuple(_Tracer().trace(module).nodes)
+        return tuple(_Tracer(shapes).trace(module).nodes)
     except Exception as error:  # whatever the traced forward raises
         raise ExportError(
             f"the forward cannot be traced: {error}",
             where=type(module).__name__,
-            hint="control flow must not depend on tensors or their shapes, which are unknown while tracing",
+            hint="conditions and loops may depend on shapes (x.shape[1] == 3), not on the values of tensors",
         ) from error
+
+
+_WRAPPERS: Final[dict[type, str]] = {
+    nn.DataParallel: "export network.module",
+    nn.parallel.DistributedDataParallel: "export network.module",
+    torch.jit.ScriptModule: "export the Python module that the script was made from",
+}
 
 
 def several(input_shape: Shapes) -> tuple[Shape, ...]:

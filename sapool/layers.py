@@ -103,3 +103,12 @@ def _max_pool2d_same(x: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
 # The padding depends on the extent of the map, which torch.fx does not know: a function stays one node of a trace.
 torch.fx.wrap("_conv2d_same")
 torch.fx.wrap("_max_pool2d_same")
+
+
+def noise(*shape: int, deviation: float) -> nn.Parameter:
+    """A parameter of normal noise around zero; on the meta device, where it has no values, only its shape.
+
+    torch.randn would import torch's compiler there: two seconds for every checkpoint that is loaded.
+    """
+    values = torch.empty(shape)
+    return nn.Parameter(values if values.is_meta else torch.randn(shape) * deviation)

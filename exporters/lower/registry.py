@@ -66,8 +66,13 @@ def register_function(*targets: Any, methods: tuple[str, ...] = ()) -> Callable[
 
 
 def find(kind: type[nn.Module]) -> Lowering | None:
-    """The lowering of a module type: its own, else that of the nearest base class."""
-    return next((_LOWERINGS[base] for base in kind.__mro__ if base in _LOWERINGS), None)
+    """The lowering of a module type: its own, else that of the nearest base class whose forward it still has."""
+    for base in kind.__mro__:
+        if base in _LOWERINGS:
+            return _LOWERINGS[base]
+        if "forward" in vars(base):
+            return None
+    return None
 
 
 def names() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -111,28 +112,75 @@ def split(builder: Builder, x: Value, split_size: Any, dim: int = 0) -> tuple[Va
 
 @register_function(operator.getitem)
 def item(builder: Builder, x: Any, key: Any) -> Any:
-    """Slices with step 1 of a map and new axes of extent 1, or a member of what a split gave."""
+    """Slices with step 1 and single places of a map, new axes of extent 1, or a member of what a split gave."""
     if isinstance(x, (tuple, list)):
         return x[key]
-    shape = list(x.torch_shape)
+    shape = x.torch_shape
+    keys = list(key) if isinstance(key, tuple) else [key]
+    rest = [slice(None)] * (len(shape) - sum(part is not None and part is not Ellipsis for part in keys))
+    place = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
+    keys[place : place + 1] = rest
     parts: dict[int, tuple[int, int]] = {}
-    new: list[int] = []
-    keys = key if isinstance(key, tuple) else (key,)
-    for position, part in enumerate(keys):
-        axis = position - len(new)
-        if part is Ellipsis and position == len(keys) - 1:
-            break
+    seen: list[int] = []
+    for part in keys:
         if part is None:
-            new.append(position)
-        elif isinstance(part, slice) and part.step in (None, 1):
+            seen.append(1)
+            continue
+        axis = len(parts)
+        if isinstance(part, slice) and part.step in (None, 1):
             start, stop, _ = part.indices(shape[axis])
-            parts[axis] = (start, stop - start)
+            seen.append(stop - start)
+        elif isinstance(part, int):
+            start, stop = part % shape[axis], part % shape[axis] + 1
         else:
-            raise builder.refuse(f"the index {key} is not supported", "use slices with step 1 along C, H or W")
+            raise builder.refuse(
+                f"the index {key} is not supported", "use slices with step 1 and numbers along C, H or W"
+            )
+        parts[axis] = (start, stop - start)
     y = _part(builder, x, parts)
-    for position in new:
-        y = unsqueeze(builder, y, position)
-    return y
+    return y if y.torch_shape == tuple(seen) else view(builder, y, seen)
+
+
+@register(nn.ChannelShuffle)
+def channel_shuffle_layer(module: nn.ChannelShuffle, builder: Builder, x: Value) -> Value:
+    return channel_shuffle(builder, x, module.groups)
+
+
+@register_function(torch.channel_shuffle)
+def channel_shuffle(builder: Builder, x: Value, groups: int) -> Value:
+    channels = x.torch_shape[1]
+    return _exchanged(builder, x, groups, channels // groups).seen_as(x.torch_shape)
+
+
+@register_function(torch.transpose, torch.swapaxes, methods=("transpose", "swapaxes"))
+def transpose(builder: Builder, x: Value, dim0: int, dim1: int) -> Value:
+    order = list(range(len(x.torch_shape)))
+    order[dim0], order[dim1] = order[dim1], order[dim0]
+    return permute(builder, x, order)
+
+
+@register_function(torch.permute, methods=("permute",))
+def permute(builder: Builder, x: Value, *order: Any) -> Value:
+    """What a channel shuffle needs: groups and channels of [1, groups, channels, ...] change places."""
+    shape = x.torch_shape
+    axes = [axis % len(shape) for axis in (order[0] if len(order) == 1 and not isinstance(order[0], int) else order)]
+    if axes == list(range(len(shape))):
+        return x
+    channels_apart = len(x.shape) == 4 and len(shape) > 3 and math.prod(shape[:3]) == x.shape[3]
+    if not channels_apart or axes != [0, 2, 1, *range(3, len(shape))]:
+        raise builder.refuse(
+            f"axes of {list(shape)} in the order {axes} cannot be exported to integer TFLite",
+            "keep maps [1, C, H, W], they are stored with the channels last anyway; only channels can be shuffled, as "
+            "view(B, groups, C // groups, H, W).transpose(1, 2)",
+        )
+    return _exchanged(builder, x, *shape[1:3]).seen_as((1, shape[2], shape[1], *shape[3:]))
+
+
+def _exchanged(builder: Builder, x: Value, groups: int, channels: int) -> Value:
+    """Channel g * channels + c becomes channel c * groups + g: a 1x1 convolution with one 1 for each channel."""
+    order = np.arange(groups * channels).reshape(groups, channels).T.reshape(-1)
+    weight = np.eye(groups * channels, dtype=np.float32)[order, :, None, None]
+    return builder.conv(x.seen_as((1, x.shape[3], *x.shape[1:3])), weight, None)
 
 
 def _part(builder: Builder, x: Value, parts: Mapping[int, tuple[int, int]]) -> Value:

@@ -58,6 +58,9 @@ class Network(nn.Module):
         return y
 
     def _initialise(self) -> None:
+        # Without memory there is nothing to fill, and normal_ would import torch's compiler for it: two seconds.
+        if self.classifier.weight.is_meta:
+            return
         apart: list[nn.Module] = [module for module in self.modules() if isinstance(module, PoolingLayer)]
         apart += [module for stage in self.stages for module in stage.attention]
         kept = {part for module in apart for part in module.modules()}

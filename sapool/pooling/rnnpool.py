@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sapool.errors import UsageError
+from sapool.layers import noise
 from sapool.pooling.base import PoolingLayer, positive
 from sapool.pooling.registry import register
 
@@ -117,8 +118,8 @@ class FastGRNN(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(hidden, channels) * 0.1)
-        self.recurrent = nn.Parameter(torch.randn(hidden, hidden) * 0.1)
+        self.weight = noise(hidden, channels, deviation=0.1)
+        self.recurrent = noise(hidden, hidden, deviation=0.1)
         self.gate_bias = nn.Parameter(torch.ones(hidden))
         self.update_bias = nn.Parameter(torch.ones(hidden))
         self.zeta = nn.Parameter(torch.tensor(100.0))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sapool.errors import UsageError
+from sapool.layers import noise
 from sapool.pooling.base import PoolingLayer, fitting, positive
 from sapool.pooling.registry import register
 
@@ -149,8 +150,8 @@ class Positions(nn.Module):
 
     def __init__(self, embedding: int, rows: int, columns: int) -> None:
         super().__init__()
-        self.col = nn.Parameter(torch.randn(embedding // 2, columns) * 0.02)
-        self.row = nn.Parameter(torch.randn(embedding // 2, rows) * 0.02)
+        self.col = noise(embedding // 2, columns, deviation=0.02)
+        self.row = noise(embedding // 2, rows, deviation=0.02)
 
     def forward(self, rows: int | None = None, columns: int | None = None) -> torch.Tensor:
         col, row = self.col[:, None, :columns], self.row[:, :rows, None]

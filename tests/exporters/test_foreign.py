@@ -183,8 +183,12 @@ REFUSED = [
     (nn.Upsample(scale_factor=2, mode="bilinear"), "bilinear", "nearest"),
     (nn.Softmax(2), "axis 2", "dim=1"),
     (nn.BatchNorm2d(8, track_running_stats=False), "running statistics", "track_running_stats"),
-    (lambda x: x.transpose(1, 2), r"transpose\(\)", "1x1 Conv2d"),
-    (lambda x: x.permute(0, 2, 3, 1), r"permute\(\)", "channels last"),
+    (lambda x: x.transpose(1, 2), r"in the order \[0, 2, 1, 3\]", "only channels can be shuffled"),
+    (lambda x: x.permute(0, 2, 3, 1), r"\[1, 8, 12, 12\] in the order \[0, 2, 3, 1\]", "channels last"),
+    (lambda x: x.view(1, 8, 3, 4, 12).transpose(2, 3), "in the order", "only channels can be shuffled"),
+    (nn.GroupNorm(2, 8), "GroupNorm", "BatchNorm2d"),
+    (lambda x: torch.maximum(x, x), r"maximum\(\)", "relu"),
+    (lambda x: x.mean((2, 3)).argmax(1), r"argmax\(\)", "firmware"),
     (lambda x: torch.exp(x), r"exp\(\)", "sigmoid"),
     (lambda x: F.gelu(x), r"gelu\(\)", "hardswish"),
     (lambda x: F.pad(x, (1, 1, 1, 1)), r"pad\(\)", "convolution"),
@@ -215,3 +219,80 @@ def test_what_is_not_supported_is_named_with_its_place_and_what_to_use_instead(p
     assert caught.value.exit_code == 3
     if hint is not None:
         assert hint in caught.value.hint
+
+
+SHUFFLED = {
+    "view and transpose": lambda x: x.view(1, 2, 4, 12, 12).transpose(1, 2).reshape(1, 8, 12, 12),
+    "permute": lambda x: x.reshape(1, 4, 2, 12, 12).permute(0, 2, 1, 3, 4).reshape(x.shape),
+    "pixels in one axis": lambda x: x.view(1, 4, 2, 144).permute([0, 2, 1, 3]).reshape(1, 8, 12, 12),
+    "module": nn.ChannelShuffle(4),
+    "function": lambda x: F.channel_shuffle(x, 2),
+}
+
+
+@pytest.mark.parametrize("form", SHUFFLED)
+def test_a_channel_shuffle_is_one_convolution(form):
+    assert check(SHUFFLED[form], X[:1]) == ["CONV_2D"]
+
+
+PLACES = [
+    (lambda x: F.adaptive_avg_pool2d(x, 1)[:, :, 0, 0], ["AVERAGE_POOL_2D"]),
+    (lambda x: F.adaptive_avg_pool2d(x, 1)[..., 0].squeeze(-1), ["AVERAGE_POOL_2D"]),
+    (lambda x: x[..., 1:, :-1], ["SLICE"]),
+    (lambda x: x[:, -1].unsqueeze(1), ["SLICE"]),
+    (lambda x: x * torch.sigmoid(x.mean((2, 3)))[..., None, None], ["AVERAGE_POOL_2D", "LOGISTIC", "MUL"]),
+]
+
+
+@pytest.mark.parametrize(("part", "ops"), PLACES)
+def test_numbers_and_an_ellipsis_are_indices_too(part, ops):
+    assert check(part) == ops
+
+
+class Standardised(nn.Conv2d):
+    """A convolution with a forward of its own: its weights are not those that the base class would use."""
+
+    def forward(self, x):
+        mean, std = self.weight.mean((1, 2, 3), keepdim=True), self.weight.std((1, 2, 3), keepdim=True)
+        return F.conv2d(x, (self.weight - mean) / std, self.bias, self.stride, self.padding)
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_not_taken_for_its_base():
+    torch.manual_seed(0)
+    assert check(nn.Sequential(Standardised(8, 4, 3), nn.ReLU())) == ["CONV_2D"]
+
+
+class Conditions(nn.Module):
+    """Decides by shapes, behind layers too."""
+
+    def __init__(self, by_values=False):
+        super().__init__()
+        self.conv, self.by_values = nn.Conv2d(8, 4, 3, 2), by_values
+
+    def forward(self, x):
+        assert x.dim() == 4, f"{x.shape}"
+        y = self.conv(x)
+        while y.size(2) > 2:
+            y = F.max_pool2d(y, 2)
+        if self.by_values and y.max() > 0:
+            return -y
+        return y if y.shape[1] == x.shape[1] else y * 2
+
+
+def test_conditions_on_shapes_are_decided():
+    torch.manual_seed(0)
+    assert check(Conditions()) == ["CONV_2D", "MAX_POOL_2D", "DEPTHWISE_CONV_2D"]
+
+
+UNREADABLE = [
+    (Conditions(by_values=True), "cannot be traced", "not on the values"),
+    (nn.DataParallel(nn.Conv2d(8, 4, 1)), "DataParallel", "network.module"),
+    (nn.Sequential(nn.Conv2d(8, 4, 1).double()), "float64, not float32", r"network.float()"),
+]
+
+
+@pytest.mark.parametrize(("net", "message", "hint"), UNREADABLE)
+def test_what_cannot_be_traced_says_why(net, message, hint):
+    with pytest.raises(ExportError, match=message) as caught:
+        trace(net, (1, 8, 12, 12))
+    assert hint in caught.value.hint

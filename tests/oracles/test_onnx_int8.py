@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,12 +16,15 @@ import torch
 from onnx import numpy_helper
 from support.foreign_nets import NETS
 from support.nets import randomise
+from torch import nn
 
 import sapool.lowering  # noqa: F401
 from exporters import onnx_int8, tflite
 from exporters.errors import ExportError
 from exporters.execute import run
 from exporters.onnx import OPSET, session
+from exporters.operators import KINDS
+from sapool.pooling.blurpool import BlurPooling
 from sapool.pooling.self_attentive import SelfAttentivePooling
 
 pytestmark = pytest.mark.oracle
@@ -52,6 +56,27 @@ def test_attention_agrees_with_the_tflite(options):
     model, integers = exported(SelfAttentivePooling(8, 2, (8, 8), **options), channels=8, size=8)
     found = onnx_int8.agreement(onnx_int8.build(model.graph), model.content, model.graph, integers)
     assert found.rms_steps < 1
+
+
+@pytest.mark.parametrize("taps", [3, 7])
+def test_reflected_borders_agree_with_the_tflite(taps):
+    torch.manual_seed(0)
+    model, integers = exported(nn.Sequential(nn.Conv2d(3, 8, 1), BlurPooling(8, 2, (16, 16), taps=taps)), size=16)
+    assert "MIRROR_PAD" in [op.op for op in model.graph.operators]
+    found = onnx_int8.agreement(onnx_int8.build(model.graph), model.content, model.graph, integers)
+    assert found.largest_steps <= 1
+
+
+def test_an_operator_without_a_form_is_named_with_its_module():
+    graph = exported(nn.Conv2d(3, 8, 1), size=8)[0].graph
+    odd = replace(graph, operators=(replace(graph.operators[0], op="ODD", where="features.3"),))
+    with pytest.raises(ExportError, match="ODD has no ONNX form") as caught:
+        onnx_int8.build(odd)
+    assert (caught.value.where, caught.value.hint) == ("features.3", "use --target onnx")
+
+
+def test_every_operator_of_an_export_has_a_form():
+    assert set(KINDS) == onnx_int8.OPERATORS
 
 
 def test_it_is_near_the_network_in_real_numbers_too():

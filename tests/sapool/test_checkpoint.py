@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -144,3 +146,10 @@ def test_a_save_that_fails_leaves_the_old_file(saved, monkeypatch):
         checkpoint.save(path, net, SPEC, labels=LABELS)
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_loading_does_not_wait_for_torchs_compiler(saved):
+    load = "import sys; from sapool import checkpoint; checkpoint.load(sys.argv[1])"
+    program = f"{load}; print('torch._dynamo' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program, str(saved[0])], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"

@@ -220,6 +220,13 @@ class DenseNet(nn.Module):
         return self.fc(x)
 
 
+def channel_shuffle(x, groups):
+    batchsize, num_channels, height, width = x.size()
+    x = x.view(batchsize, groups, num_channels // groups, height, width)
+    x = torch.transpose(x, 1, 2).contiguous()
+    return x.view(batchsize, num_channels, height, width)
+
+
 class ShuffleUnit(nn.Module):
     def __init__(self, channels):
         super().__init__()
@@ -232,16 +239,16 @@ class ShuffleUnit(nn.Module):
 
     def forward(self, x):
         x1, x2 = x.chunk(2, dim=1)
-        return torch.cat((x1, self.branch(x2)), dim=1)
+        return channel_shuffle(torch.cat((x1, self.branch(x2)), dim=1), 2)
 
 
 class ShuffleNet(nn.Module):
-    """Channel splits, without the shuffle."""
+    """Channel splits and shuffles, one of them by the module."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
-        self.units = nn.Sequential(ShuffleUnit(12), ShuffleUnit(12))
+        self.units = nn.Sequential(ShuffleUnit(12), nn.ChannelShuffle(3), ShuffleUnit(12))
         self.fc = nn.Linear(12, 10)
 
     def forward(self, x):
@@ -284,7 +291,7 @@ class GhostNet(nn.Module):
 
 
 class UNet(nn.Module):
-    """Nearest upsampling and skips; a map as the result."""
+    """Nearest upsampling and skips, conditions on shapes; a map as the result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -302,11 +309,15 @@ class UNet(nn.Module):
         )  # fmt: skip
 
     def forward(self, x):
+        assert x.shape[1] == 3, "three channels"
+        if x.shape[-2] % 4 or x.shape[-1] % 4:
+            raise ValueError("a multiple of four pixels")
         a = self.down1(x)
         b = self.down2(F.max_pool2d(a, 2))
         c = self.bottom(F.max_pool2d(b, 2))
         y = self.up2(torch.cat([self.up(c), b], dim=1))
-        y = F.interpolate(y, size=a.shape[2:])
+        if y.shape[2:] != a.shape[2:]:
+            y = F.interpolate(y, size=a.shape[2:])
         y = self.up1(torch.cat((y, a), dim=1))
         return self.head(y).sigmoid()
 

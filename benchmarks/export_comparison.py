@@ -1,0 +1,206 @@
+"""Our export beside what a user would pick instead: TensorFlow's converter, litert-torch and onnx2tf.
+
+    python benchmarks/export_comparison.py CHECKPOINT ... --data ../shared/data/cifar10-jpeg.tar.xz \\
+        --tensorflow /tmp/tensorflow/bin/python --litert-torch /tmp/litert/bin/python --onnx2tf /tmp/onnx2tf/bin/python
+
+Each converter runs in a Python environment of its own, because they want versions of packages that exclude each other;
+without its option a converter is left out, and the page says how to install it. All get the same trained weights and the
+same calibration images, those beside the checkpoint. What was measured is kept (--folder) and not measured again.
+
+Writes docs/export-comparison.md (--output) and benchmarks/results/export-comparison.csv (--csv).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from converters import graph_file, page
+from experiment import ROOT, array_once, chance, once, open_images, points, share, write_csv
+from machine import machine
+
+HERE = Path(__file__).resolve().parent
+TIMEOUT_S = 3600
+REBUILT_TOLERANCE = 1e-3
+"""Of logits, in float, between a graph and the same graph in TensorFlow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """A way to an int8 file: `takes` says which form of the network its script in converters/ wants."""
+
+    name: str
+    script: str
+    takes: str
+    install: str = ""
+
+
+OURS = Converter("sapool", "sapool_export.py", "checkpoint")
+OTHERS = (
+    Converter("tensorflow", "tensorflow_export.py", "graph", "tensorflow"),
+    Converter("litert-torch", "litert_torch_export.py", "checkpoint", "litert-torch click"),
+    Converter("onnx2tf", "onnx2tf_export.py", "onnx", "onnx2tf"),
+)
+
+
+class Subject:
+    """One checkpoint, in the forms that the converters take, and the images to test on."""
+
+    def __init__(self, path: Path, data: Any, folder: Path) -> None:
+        from sapool import calibration, checkpoint
+
+        self.path, self.data = path, data
+        self.loaded = checkpoint.load(path)
+        self.images = calibration.load(calibration.beside(path))
+        self.name = str(self.loaded.spec)
+        self.folder = folder / self.loaded.spec.pooling
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def inputs(self, takes: str) -> tuple[Path, Path]:
+        """The network and the calibration images, as files."""
+        from exporters.execute import run
+        from sapool import calibration, export
+        from sapool.data.preprocessing import to_float
+
+        if takes == "checkpoint":
+            return self.path, calibration.beside(self.path)
+        examples = self.folder / "images.npy"
+        np.save(examples, to_float(self.images))
+        if takes == "graph":
+            graph = export.to_tflite(self.loaded, self.images).float_graph
+            graph_file.write(graph, self.folder)
+            np.save(self.folder / "expected.npy", run(graph, to_float(self.images[:1]))[0])
+            return self.folder, examples
+        network = self.folder / "network.onnx"
+        network.write_bytes(export.to_onnx(self.loaded, self.images[:2], dynamic_batch=False).content)
+        return network, examples
+
+    def classify(self, content: bytes | None) -> Any:
+        """The classes that a .tflite tells, or the checkpoint in float: int64 [N]."""
+        from sapool.training import evaluate
+        from sapool.training.predictors import network
+        from sapool.training.predictors.tflite import TflitePredictor
+
+        predictor: Any = network.load(self.path) if content is None else TflitePredictor(content)
+        return evaluate(predictor, self.data.test, self.data.classes).predicted
+
+
+def converted(subject: Subject, converter: Converter, python: str) -> dict[str, Any]:
+    """Run a converter in its environment, and look at what it wrote.
+
+    Gives `problem`, in words, where there is no file; otherwise what is said of it, with the seconds of the processor.
+    """
+    output = subject.folder / f"{converter.name}.tflite"
+    output.unlink(missing_ok=True)
+    paths = map(str, (*subject.inputs(converter.takes), output))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    before = _children_s()
+    try:
+        ended = subprocess.run(
+            [python, str(HERE / "converters" / converter.script), *paths],
+            env=environment, capture_output=True, text=True, timeout=TIMEOUT_S,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"problem": str(error)}
+    seconds = _children_s() - before
+    if ended.returncode or not output.exists():
+        lines = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
+        return {"problem": lines[-1][:300]}
+    if converter.takes == "graph":
+        rebuilt, expected = (np.load(subject.folder / f"{name}.npy") for name in ("rebuilt", "expected"))
+        off = float(np.abs(rebuilt - expected).max())
+        if not off <= REBUILT_TOLERANCE:
+            return {"problem": f"the graph rebuilt for {converter.name} computes something else, by {off:g}"}
+    told = json.loads(ended.stdout.strip().splitlines()[-1])
+    return {**told, "process_cpu_s": round(seconds, 2), **_looked_at(output.read_bytes())}
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _looked_at(content: bytes) -> dict[str, Any]:
+    """Operators, bytes and the arena in TFLM, or why TFLM refuses."""
+    from firmware_sim import model
+    from firmware_sim.run import tflm
+
+    graph = model.read(content).subgraphs[0]
+    words = tflm.refused(content)
+    return {
+        "operators": len(graph.operators),
+        "input": graph.tensors[graph.inputs[0]].type.lower(),
+        "file_bytes": len(content),
+        "refused": words,
+        "arena_bytes": tflm.Tflm(content).arena.total_bytes if words is None else None,
+    }
+
+
+def rows_of(subject: Subject, pythons: dict[str, str | None]) -> list[dict[str, Any]]:
+    """A row for each converter, ours first."""
+    labels = subject.data.test.labels
+    exact = array_once(subject.folder / "float.npy", partial(subject.classify, None)) == labels
+    rows, own = [], None
+    for converter in (OURS, *OTHERS):
+        python = sys.executable if converter is OURS else pythons[converter.name]
+        if python is None:
+            continue
+        print(f"{subject.name}: {converter.name}", file=sys.stderr, flush=True)
+        result = once(subject.folder / f"{converter.name}.json", partial(converted, subject, converter, python))
+        row = {"network": subject.name, "converter": converter.name, "float_accuracy": share(exact), **result}
+        if "problem" not in result:
+            content = (subject.folder / f"{converter.name}.tflite").read_bytes()
+            answers = array_once(subject.folder / f"{converter.name}.npy", partial(subject.classify, content))
+            right = answers == labels
+            own = right if own is None else own
+            row |= {
+                "int8_accuracy": share(right),
+                "points_below_sapool": points(own, right),
+                "chance": chance(own, right),
+                "test_images": len(labels),
+            }
+        rows.append(row)
+    return rows
+
+
+COLUMNS = (
+    "network", "converter", "versions", "float_accuracy", "int8_accuracy", "points_below_sapool", "chance", "test_images",
+    "operators", "input", "file_bytes", "arena_bytes", "refused", "conversion_cpu_s", "process_cpu_s", "problem",
+)  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="+", type=Path, help="with their calibration images beside them")
+    parser.add_argument("--data", type=Path, required=True, help="what the networks were trained on")
+    for converter in OTHERS:
+        parser.add_argument(f"--{converter.name}", metavar="PYTHON", help=f"interpreter with {converter.install}")
+    parser.add_argument("--test-images", type=int, default=2_000, help="at most so many images of the test part")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "export-comparison")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "export-comparison.md")
+    parser.add_argument("--csv", type=Path, default=ROOT / "benchmarks" / "results" / "export-comparison.csv")
+    arguments = parser.parse_args()
+    pythons = {converter.name: getattr(arguments, converter.name.replace("-", "_")) for converter in OTHERS}
+
+    data = open_images(arguments.data, test=arguments.test_images)
+    rows = []
+    for path in arguments.checkpoints:
+        rows += rows_of(Subject(path, data, arguments.folder), pythons)
+        write_csv(arguments.csv, [{name: row.get(name) for name in COLUMNS} for row in rows])
+        missing = [(converter.name, converter.install) for converter in OTHERS if pythons[converter.name] is None]
+        page.write(arguments.output, rows, missing, data.test.origin, machine())
+    print(f"wrote {arguments.output} and {arguments.csv}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
