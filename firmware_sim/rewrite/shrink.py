@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_sim import costs, memreport
 from firmware_sim.accounting import ArenaUse, MemoryReport
@@ -168,6 +168,13 @@ Arenas = Mapping[str, ArenaUse]
 """By the build's id."""
 
 
+class _Known(NamedTuple):
+    """What is known of a file."""
+
+    arenas: Arenas
+    macs: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     """A file, the passes that made it, its memory in every build, and what its plan cannot be below."""
@@ -191,7 +198,7 @@ class _Run:
     name: str
     time_s: float
     drafts: dict[bytes, Draft] = field(default_factory=dict)
-    known: dict[bytes, Arenas] = field(default_factory=dict)
+    known: dict[bytes, _Known] = field(default_factory=dict)
 
     def best(self, content: bytes) -> _Outcome:
         """What all passes together give, or the best of fewer where a pass makes some build worse.
@@ -254,17 +261,20 @@ class _Run:
         return self.drafts[content]
 
     def arenas(self, content: bytes) -> Arenas:
+        return self.known_of(content).arenas
+
+    def known_of(self, content: bytes) -> _Known:
         if content not in self.known:
-            known = self.drafts.get(content)
-            model = known.model if known else read(content, name=self.name)
-            self.known[content] = {build.id: arena(model, build) for build in self.builds}
+            draft = self.drafts.get(content)
+            model = draft.model if draft else read(content, name=self.name)
+            macs = sum(costs.macs(operator, s.tensors) for s in model.subgraphs for operator in s.operators)
+            self.known[content] = _Known({build.id: arena(model, build) for build in self.builds}, macs)
         return self.known[content]
 
     def use(self, name: str, content: bytes) -> PassUse:
-        use = self.arenas(content)[self.profile.id]
-        model = self.draft(content).model
-        macs = sum(costs.macs(operator, s.tensors) for s in model.subgraphs for operator in s.operators)
-        return PassUse(name, use.head_bytes, use.total_bytes, len(content), macs)
+        known = self.known_of(content)
+        use = known.arenas[self.profile.id]
+        return PassUse(name, use.head_bytes, use.total_bytes, len(content), known.macs)
 
 
 def _never_worse(after: Arenas, before: Arenas) -> bool:
