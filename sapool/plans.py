@@ -15,7 +15,7 @@ from firmware_sim.memory.account import arena
 from firmware_sim.memory.offline import METADATA, RECORD, encode
 from firmware_sim.model import Model
 from firmware_sim.overlap import stored
-from firmware_sim.overlap.plan import HeadPlan, least_bytes, plan, profiles_of
+from firmware_sim.overlap.plan import HeadPlan, plan, profiles_of
 from firmware_sim.overlap.rules import ANY, class_of
 from firmware_sim.profiles import Profile
 
@@ -86,9 +86,9 @@ def planned(model: Model, profile: Profile, wanted: Plan) -> tuple[Model, ArenaU
 def least_head_bytes(model: Model, profile: Profile, wanted: Plan) -> int:
     """What no head of `planned` is below."""
     if wanted.kernels is not None:
-        least = least_bytes(model, wanted.kernels, (profile,))
-        if least is not None:
-            return least
+        found = plan(model, wanted.kernels, time_s=0, builds=(profile,))
+        if found.solution is not None:
+            return found.solution.bound_bytes
     return arena(model, profile).lower_bound_bytes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from firmware_sim import profiles
 from firmware_sim.lifetimes import UNSET, Lifetimes, lifetimes
@@ -14,8 +14,7 @@ from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import Model, Tensor
 from firmware_sim.overlap.distance import distance_bytes
 from firmware_sim.overlap.rules import class_of, members, rules
-from firmware_sim.planners.bounds import overlapping_bound_bytes
-from firmware_sim.planners.problem import Allowance, Block, Part, Problem, problem
+from firmware_sim.planners.problem import Allowance, Block, Part, problem
 from firmware_sim.planners.solve import Solution, solve
 from firmware_sim.profiles import Profile
 
@@ -68,20 +67,24 @@ def plan(
         ModelError: TFLM refuses the model.
         UsageError: there is no such class.
     """
-    layout = _Layout.of_model(model, kernels, overlap, builds or profiles_of(kernels))
-    if isinstance(layout, str):
-        return HeadPlan((), None, layout)
-    solution = solve(layout.problem, time_s=time_s)
+    tails = [tail(model, profile, _NO_PLAN) for profile in builds or profiles_of(kernels)]
+    times = lifetimes(model)
+    first = tails[0]
+    tensors = [
+        buffer
+        for buffer in head_buffers(model.subgraphs, first.tensors, first.scratch, times, _NO_PLAN)
+        if buffer.kind == "tensor"
+    ]
+    reason = _reason_against(model, tails, tensors)
+    if reason:
+        return HeadPlan((), None, reason)
+    layout = _Layout.of(model, first.tensors, tensors, kernels, overlap)
+    blocks = [*layout.blocks, *_scratch(tails, times)]
+    solution = solve(problem(blocks, layout.allowances), time_s=time_s)
     offsets: list[dict[int, int]] = [{} for _ in model.subgraphs]
     for (subgraph, tensor), block in layout.block_of.items():
         offsets[subgraph][tensor] = solution.offsets[block]
     return HeadPlan(tuple(offsets), solution)
-
-
-def least_bytes(model: Model, kernels: str, builds: Sequence[Profile]) -> int | None:
-    """A head that no plan of `plan` is below, without planning; None where there would be no plan."""
-    layout = _Layout.of_model(model, kernels, True, builds)
-    return None if isinstance(layout, str) else overlapping_bound_bytes(layout.problem)
 
 
 def _reason_against(model: Model, tails: Sequence[Tail], tensors: Sequence[HeadBuffer]) -> str:
@@ -102,32 +105,11 @@ def _reason_against(model: Model, tails: Sequence[Tail], tensors: Sequence[HeadB
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Blocks for the tensors; tensors that a RESHAPE turns into one another share one. Scratch buffers follow them."""
+    """Blocks for the tensors; tensors that a RESHAPE turns into one another share one."""
 
     blocks: list[Block]
     block_of: dict[tuple[int, int], int]
     allowances: list[Allowance]
-
-    @property
-    def problem(self) -> Problem:
-        return problem(self.blocks, self.allowances)
-
-    @classmethod
-    def of_model(cls, model: Model, kernels: str, overlap: bool, builds: Sequence[Profile]) -> _Layout | str:
-        """The layout of a model, or why it is not planned."""
-        tails = [tail(model, profile, _NO_PLAN) for profile in builds]
-        times = lifetimes(model)
-        first = tails[0]
-        tensors = [
-            buffer
-            for buffer in head_buffers(model.subgraphs, first.tensors, first.scratch, times, _NO_PLAN)
-            if buffer.kind == "tensor"
-        ]
-        reason = _reason_against(model, tails, tensors)
-        if reason:
-            return reason
-        layout = cls.of(model, first.tensors, tensors, kernels, overlap)
-        return replace(layout, blocks=[*layout.blocks, *_scratch(tails, times)])
 
     @classmethod
     def of(
