@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from firmware_sim.memory.elements import tensor_bytes
+from firmware_sim.model import Model
 from firmware_sim.rewrite.draft import DraftGraph
 from firmware_sim.rewrite.reorder import Costs, reorder
 
@@ -19,8 +20,13 @@ _VIEWS: Final = frozenset(
 _EVERYTHING: Final = 1 << 60
 
 
-def floor_bytes(graph: DraftGraph) -> int:
-    """The least head of a graph of its own: the most bytes in use between two operators, in the best order."""
+def floor_bytes(model: Model) -> int | None:
+    """The least head of a model: the most bytes in use between two operators, in the best order; None with subgraphs."""
+    if len(model.subgraphs) != 1:
+        return None
+    (subgraph,) = model.subgraphs
+    tensors = {tensor.index: tensor for tensor in subgraph.tensors}
+    graph = DraftGraph(tensors, subgraph.operators, subgraph.inputs, subgraph.outputs)
     views = {index for operator in graph.operators if operator.op in _VIEWS for index in operator.outputs}
     sizes = {
         index: tensor_bytes(tensor)

@@ -19,6 +19,7 @@ from firmware_sim.overlap.rules import ANY
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.clean import clean
 from firmware_sim.rewrite.draft import Draft, finish, open_draft
+from firmware_sim.rewrite.floor import floor_bytes
 from firmware_sim.rewrite.fold_padding import fold_padding
 from firmware_sim.rewrite.order_costs import order_costs
 from firmware_sim.rewrite.reorder import reorder
@@ -69,6 +70,8 @@ class Shrunk:
         builds: every build of the kernel class.
         bound_bytes: no plan of the new file, with these overlaps, has a lower head in the build of the class with the
             largest scratch buffers; None without a plan.
+        floor_bytes: no plan of the new file that keeps tensors whole has a lower head, whatever the order and the kernels;
+            None with several subgraphs.
         libraries: kernel libraries that the plan is safe with, by replay.
         notes: what a user has to know.
     """
@@ -80,6 +83,7 @@ class Shrunk:
     passes: tuple[PassUse, ...]
     builds: tuple[BuildUse, ...]
     bound_bytes: int | None
+    floor_bytes: int | None
     libraries: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -139,6 +143,7 @@ def shrink(
         passes=best.passes,
         builds=tuple(_build_use(build, before[build.id], after[build.id]) for build in builds),
         bound_bytes=best.bound_bytes,
+        floor_bytes=floor_bytes(written),
         libraries=stored.safe_libraries(written),
         notes=notes,
     )

@@ -39,6 +39,8 @@ class Shrinking:
             "before": {"head_bytes": before.head_bytes, "total_bytes": before.total_bytes},
             "after": {"head_bytes": after.head_bytes, "total_bytes": after.total_bytes},
             "bound_bytes": found.bound_bytes,
+            "floor_bytes": found.floor_bytes,
+            "builds": [asdict(build) for build in found.builds],
             "passes": [use.name for use in found.passes],
             "safe_with": list(found.libraries),
             "proof": None if proof is None else asdict(proof),
@@ -67,9 +69,19 @@ def shrink_lines(done: dict[str, Any] | None) -> list[str]:
     before, after = done["before"], done["after"]
     proof = done["proof"]
     shown = f"same outputs for {proof['inputs']} inputs in TFLM" if proof else f"not run in TFLM: {done['unproven']}"
+    more = ""
+    if after["total_bytes"] == before["total_bytes"]:
+        best = max(done["builds"], key=lambda build: build["total_before_bytes"] - build["total_after_bytes"])
+        saved = best["total_before_bytes"] - best["total_after_bytes"]
+        more = f" ({best['profile']} needs {saved:,} less)"
+    line = (
+        f"  shrink    arena {before['total_bytes']:,} -> {after['total_bytes']:,} bytes{more}, head "
+        f"{before['head_bytes']:,} -> {after['head_bytes']:,}; {shown}"
+    )
+    if "overlap" not in done["passes"]:
+        return [line]
     return [
-        f"  shrink    arena {before['total_bytes']:,} -> {after['total_bytes']:,} bytes, head {before['head_bytes']:,} -> "
-        f"{after['head_bytes']:,}; {shown}",
+        line,
         f"  kernels   the memory plan is for {', '.join(done['safe_with'])}; outputs may be wrong with other libraries "
         "(--no-shrink holds for any)",
     ]
