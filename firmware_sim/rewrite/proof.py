@@ -21,16 +21,16 @@ from firmware_sim.run import tflm
 from firmware_sim.run.tensors import Array
 
 INPUTS: Final = 100
-"""How many inputs a proof compares, the extreme ones included, unless that takes too long."""
+"""How many inputs a proof compares, the extreme ones included, before a file is written."""
 
 LEAST: Final = 10
-"""How many it compares at least."""
+"""How many it compares at least where nothing is written."""
 
 _EXTREMES: Final = 3
 _MACS_PER_WORKER: Final = 500_000_000  # about a second of TFLM's reference kernels
 _WORTH_A_WORKER: Final = 100_000_000  # multiply-accumulates that take as long as the start of a process
 _TYPES: Final = ("BOOL", "FLOAT32", "INT16", "INT32", "INT64", "INT8", "UINT8")
-_MOST_WORKERS: Final = 4
+_MOST_WORKERS: Final = 8
 _TIMEOUT_S: Final = 600.0
 _SHARE: Final = "import sys; from firmware_sim.rewrite.proof import _share; _share(sys.stdin.buffer.read())"
 _HEADER: Final = struct.Struct("<III")  # length of the first model, first input, number of inputs
@@ -65,7 +65,7 @@ def prove(before: bytes, after: bytes, *, name: str, inputs: int | None = None) 
         before: the model as it was.
         after: the model as it is to be written.
         name: what to call it in messages.
-        inputs: how many; None for `INPUTS`, or as many as take about a second where that is less, but at least `LEAST`.
+        inputs: how many; None, for a report alone, takes as many as `INPUTS` or about a second allow, but at least `LEAST`.
 
     Raises:
         ModelError: TFLM refuses the model as it was, or an input has a type that no values are made up for.

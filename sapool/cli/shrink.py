@@ -59,7 +59,8 @@ def _switches(command: Callable[..., Any]) -> Callable[..., Any]:
 )  # fmt: skip
 @click.option(
     "--inputs", type=click.IntRange(1), metavar="N",
-    help="Compare on N inputs; by default 100, or as many as take about a second for a large model, but at least 10.",
+    help="Compare on N inputs. By default, and at least, 100 where a file is written; else as many of 100 as take about a "
+    "second, and no less than 10.",
 )  # fmt: skip
 @_switches
 def command(
@@ -83,15 +84,19 @@ def command(
     kernels that it was made for: one for reference kernels computes garbage with CMSIS-NN. Without --kernels and --target
     the plan holds for all kernels in the list, and gains less.
 
-    Before anything is written, both files are run in TFLM on extreme and random inputs, 100 unless the model is large (with
-    sapool[tflm] installed; otherwise the report says that it was not done), and the plan is replayed operator by operator
-    for its kernels.
+    Before anything is written, both files are run in TFLM on 100 random and extreme inputs (with sapool[tflm] installed;
+    otherwise the report says that it was not done), and the plan is replayed operator by operator for its kernels.
     """
     from firmware_sim.files import write_atomic
     from firmware_sim.report.shrink import ShrinkReport, render
-    from firmware_sim.rewrite.proof import attempt
+    from firmware_sim.errors import UsageError
+    from firmware_sim.rewrite.proof import INPUTS, attempt
     from firmware_sim.rewrite.shrink import shrink
 
+    if output is not None:
+        inputs = INPUTS if inputs is None else inputs
+        if inputs < INPUTS:
+            raise UsageError(f"{inputs} inputs are not enough to write a file", hint=f"give at least {INPUTS}")
     wanted, profile = _wanted(kernels, target)
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]

@@ -101,6 +101,21 @@ def test_small_networks_stay_right(kernels: str, channels: int):
 
 
 @pytest.mark.oracle
+def test_a_large_model_is_compared_on_fewer_inputs():
+    pytest.importorskip("tflite_micro")
+    from firmware_sim.rewrite import proof
+
+    content = point_wise()
+    shrunk = shrink(content, kernels="reference").content
+    macs = 2 * 24 * 24 * (4 * 8 + 8 * 16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "_MOST_WORKERS", 1)
+        for budget, inputs in ((1, proof.LEAST), (17 * macs, 17), (1000 * macs, proof.INPUTS)):
+            patch.setattr(proof, "_MACS_PER_WORKER", budget)
+            assert prove(content, shrunk, name="model").inputs == inputs
+
+
+@pytest.mark.oracle
 def test_floats_are_written_over_the_bytes_that_they_come_from():
     pytest.importorskip("tflite_micro")
     graph = Graph(
