@@ -70,7 +70,8 @@ def shrinks_by_default(spec: ModelSpec) -> bool:
     """Whether a network is one of the presets for small devices, for whatever images and classes, pruned or not."""
 
     def network(spec: ModelSpec) -> tuple[object, ...]:
-        return spec.backbone, spec.pooling, spec.strides, spec.width, spec.placement, spec.prepool, spec.options, spec.replace
+        stages = spec.backbone, spec.pooling, spec.strides, spec.width, spec.placement, spec.prepool
+        return *stages, spec.options, spec.replace
 
     return any(network(parse(preset.spec)) == network(spec) for preset in presets.all() if preset.shrink)
 

@@ -1,4 +1,4 @@
-"""The memory plans that a price may count on: TFLM's own, or one in which outputs overlap inputs, as `sapool shrink` makes it.
+"""The memory plans that a price may count on: TFLM's own, or one with overlaps, as `sapool shrink` makes it.
 
 Of a network that is not built there is no file to shrink, so the plan is made of what the file would be. Passes that change
 operators are left out: they only ever lower the arena further.

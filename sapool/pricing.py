@@ -119,9 +119,7 @@ def _arena_bound(known: Sequence[_Costs], profile: str) -> int:
     return max(part.live_bytes for part in known) + fixed_bytes + tail_bytes
 
 
-def report(
-    spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None, plan: Plan = TFLM
-) -> MemoryReport:
+def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None, plan: Plan = TFLM) -> MemoryReport:
     """The whole account of the network of `spec`, layer by layer; arguments and errors are those of `price`."""
     model, _ = _model(spec, notes or Notes(), profile)
     if plan != TFLM:

@@ -43,8 +43,8 @@ class Remedy(Record):
     """Something that would help.
 
     Attributes:
-        kind: "shrink" (the same network in less memory), "plan" (a better memory plan), "prune" (fewer channels), "start-up" or "operators" (fewer tensors and
-            operators), "weights" (a smaller file).
+        kind: "shrink" (the same network in less memory), "plan" (a better memory plan), "prune" (fewer channels), "start-up"
+            or "operators" (fewer tensors and operators), "weights" (a smaller file).
         saves_bytes: what it would save: at most of a plan and of start-up, else what has to go.
         text: the same in words.
     """
@@ -87,8 +87,8 @@ def _shrinking(verdict: Verdict) -> Iterator[Remedy]:
         yield Remedy(
             "shrink",
             saved,
-            f"sapool shrink --target {verdict.budget.target}: an arena of {found.then_bytes:,} bytes, {saved:,} less, for the "
-            f"same outputs, with {found.kernels} kernels",
+            f"sapool shrink --target {verdict.budget.target}: an arena of {found.then_bytes:,} bytes, {saved:,} less, for "
+            f"the same outputs, with {found.kernels} kernels",
         )
 
 

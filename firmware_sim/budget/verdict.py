@@ -65,7 +65,7 @@ class Limit(Record):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Shrinkable(Record):
-    """Shrinking the model for the kernels of its target would meet every limit on its arena: what is needed, now and then."""
+    """Shrinking the model for the kernels of its target would meet every limit on its arena: what it needs now and then."""
 
     kernels: str
     now_bytes: int

@@ -1,4 +1,4 @@
-"""What no memory plan can go below, whatever the kernels are: between two operators everything that is still to be read is whole.
+"""What no memory plan can go below, whatever the kernels are: between operators, all that is still to be read is whole.
 
 The bound of a plan holds for the distances that kernels need. This one holds for kernels that need none, and for every order
 of the operators; only working on parts of tensors (bands of rows, say) gets below it.
@@ -14,9 +14,7 @@ from firmware_sim.rewrite.draft import DraftGraph
 from firmware_sim.rewrite.reorder import Costs, reorder
 
 # What they write may be a part of what they read, at the place where that is.
-_VIEWS: Final = frozenset(
-    {"EXPAND_DIMS", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "UNPACK"}
-)
+_VIEWS: Final = frozenset({"EXPAND_DIMS", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "UNPACK"})
 _EVERYTHING: Final = 1 << 60
 
 

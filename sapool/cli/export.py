@@ -60,8 +60,8 @@ _MOST_WARNINGS = 3
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
-    dynamic_batch: bool, shrink: bool | None, calibration_method: str, bias_correction: bool | None, equalise: bool, compare: bool,
-    compare_images: int, compare_outputs: tuple[Path, ...], format_: str,
+    dynamic_batch: bool, shrink: bool | None, calibration_method: str, bias_correction: bool | None, equalise: bool,
+    compare: bool, compare_images: int, compare_outputs: tuple[Path, ...], format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
 
@@ -77,8 +77,8 @@ def command(
     array, a resolver with the operators that it uses, the size of the arena, a minimal main and a CMake file. onnx is the
     network in real numbers, onnx-int8 the integers of tflite-int8 between QuantizeLinear and DequantizeLinear, for tools
     that take ONNX. Both have opset 18. --shrink lets the .tflite need less arena for the same outputs, by a memory plan for
-    the kernels of --for, or for all that are known; see sapool shrink. --compare shows layer by layer where int8 departs from float. What exists is replaced
-    only when everything has worked.
+    the kernels of --for, or for all that are known; see sapool shrink. --compare shows layer by layer where int8 departs
+    from float. What exists is replaced only when everything has worked.
     """
     output = output or Path(f"{checkpoint.stem}{_SUFFIX[target]}")
     if output.is_dir() and target != "tflm-c":

@@ -49,9 +49,7 @@ class Shrinking:
         }
 
 
-def shrinking(
-    loaded: Checkpoint, model: TfliteModel, wanted: bool | None, profile: str | None, name: str
-) -> Shrinking:
+def shrinking(loaded: Checkpoint, model: TfliteModel, wanted: bool | None, profile: str | None, name: str) -> Shrinking:
     """Shrink a model if that is wanted, or by default right for its network."""
     from sapool.export import shrinks_by_default, shrunk
 

@@ -87,9 +87,9 @@ def command(
     Before anything is written, both files are run in TFLM on 100 random and extreme inputs (with sapool[tflm] installed;
     otherwise the report says that it was not done), and the plan is replayed operator by operator for its kernels.
     """
+    from firmware_sim.errors import UsageError
     from firmware_sim.files import write_atomic
     from firmware_sim.report.shrink import ShrinkReport, render
-    from firmware_sim.errors import UsageError
     from firmware_sim.rewrite.proof import INPUTS, attempt
     from firmware_sim.rewrite.shrink import shrink
 
