@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,17 @@ from exporters.onnx import OnnxModel
 from exporters.onnx_int8 import Agreement
 from exporters.quantize import Calibration
 from exporters.tflite import DEFAULT, TfliteModel
+from firmware_sim import profiles
+from firmware_sim.overlap.rules import ANY, class_of
+from firmware_sim.report.shrink import ShrinkReport
+from firmware_sim.rewrite.proof import INPUTS, attempt
+from firmware_sim.rewrite.shrink import shrink
+from sapool import presets
 from sapool.checkpoint import Checkpoint
 from sapool.data import preprocessing
 from sapool.errors import UsageError
 from sapool.metadata import Notes
+from sapool.spec import ModelSpec, parse
 
 Files = dict[str, bytes]
 _BATCH = 64
@@ -56,6 +64,35 @@ def to_tflite(
         metadata=notes.metadata,
         progress=progress,
     )
+
+
+def shrinks_by_default(spec: ModelSpec) -> bool:
+    """Whether a network is one of the presets for small devices, for whatever images and classes, pruned or not."""
+
+    def network(spec: ModelSpec) -> tuple[object, ...]:
+        stages = spec.backbone, spec.pooling, spec.strides, spec.width, spec.placement, spec.prepool
+        return *stages, spec.options, spec.replace
+
+    return any(network(parse(preset.spec)) == network(spec) for preset in presets.all() if preset.shrink)
+
+
+def shrunk(model: TfliteModel, *, profile: str | None = None, name: str = "model") -> tuple[TfliteModel, ShrinkReport]:
+    """An exported model with a memory plan in which outputs overlap inputs, proven as `sapool shrink` does.
+
+    Args:
+        model: what `to_tflite` made.
+        profile: build of TFLM whose kernels the plan is for; None for all kernel libraries that are known.
+        name: what to call the model in messages.
+
+    Raises:
+        ModelError: TFLM refuses the model.
+        InternalError: the new file computes something else in TFLM.
+    """
+    build = None if profile is None else profiles.get(profile)
+    kernels = ANY if build is None else class_of(build)
+    found = shrink(model.content, kernels=kernels, profile=build, name=name)
+    report = ShrinkReport(found, *attempt(model.content, found.content, name=name, inputs=INPUTS))
+    return replace(model, content=found.content), report
 
 
 def to_firmware(checkpoint: Checkpoint, model: TfliteModel, *, profile: str | None = None) -> tuple[Files, ArenaBudget]:

@@ -26,6 +26,7 @@ class Preset:
         about: what it is, in a line.
         source: where it comes from.
         published: figures that its source prints, by name, as printed; empty where it prints none.
+        shrink: it is for small devices, and an export is shrunk unless that is declined.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Preset:
     about: str
     source: str
     published: Mapping[str, str] = field(default_factory=dict)
+    shrink: bool = False
 
 
 @functools.cache

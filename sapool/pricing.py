@@ -33,6 +33,7 @@ from firmware_sim.model import Model
 from sapool.metadata import Notes
 from sapool.models import build, parts
 from sapool.models.parts import NetworkParts, Part
+from sapool.plans import TFLM, Plan, least_head_bytes, planned
 from sapool.spec import ModelSpec
 
 PROFILE: Final = "host64"
@@ -67,22 +68,24 @@ class Price:
     model_bytes: int
 
 
-def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> Price:
+def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None, plan: Plan = TFLM) -> Price:
     """What the network of `spec` costs.
 
     Args:
         spec: the network.
         profile: build of TFLM that the arena is for; see `firmware_sim.profiles`.
         notes: what the file holds beside the network.
+        plan: the memory plan in the file; the size of a file with one is an estimate from above.
 
     Raises:
         UsageError: the pooling method refuses its settings, or there is no such profile.
         ExportError: the network has no integer form.
     """
     model, parameters = _model(spec, notes or Notes(), profile)
+    model, use = planned(model, profiles.get(profile), plan)
     subgraph = model.subgraphs[0]
     macs = sum(costs.macs(operator, subgraph.tensors) for operator in subgraph.operators)
-    return Price(parameters, macs, arena(model, profiles.get(profile)), model.size_bytes)
+    return Price(parameters, macs, use, model.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +100,18 @@ class Bounds:
     model_bytes: int
 
 
-def bounds(spec: ModelSpec, *, profile: str = PROFILE) -> Bounds:
+def bounds(spec: ModelSpec, *, profile: str = PROFILE, plan: Plan = TFLM) -> Bounds:
     """Bounds of `price` in a tenth of its time; arguments and errors are those of `price`.
 
     Parts follow each other, so what is alive in one of them is alive in the network, and no plan of the head is smaller
     than the largest part. The tail is the sum of those of the parts, less what they share and what alignment may take.
     """
     forms = list(_every_form(spec))
-    known = [_least(part, profile) for part in forms]
+    known = [_least(part, profile, plan) for part in forms]
     return Bounds(
         sum(part.parameters for part in known),
         sum(part.macs for part in known),
-        sum(max(_costs(form, profile).macs for form in part) for part in forms),
+        sum(max(_costs(form, profile, plan).macs for form in part) for part in forms),
         _arena_bound(known, profile),
         sum(part.stored_bytes for part in known),
     )
@@ -120,9 +123,12 @@ def _arena_bound(known: Sequence[_Costs], profile: str) -> int:
     return max(part.live_bytes for part in known) + fixed_bytes + tail_bytes
 
 
-def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None) -> MemoryReport:
+def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None, plan: Plan = TFLM) -> MemoryReport:
     """The whole account of the network of `spec`, layer by layer; arguments and errors are those of `price`."""
-    return account(_model(spec, notes or Notes(), profile)[0], profiles.get(profile), None)
+    model, _ = _model(spec, notes or Notes(), profile)
+    if plan != TFLM:
+        model, _ = planned(model, profiles.get(profile), plan)
+    return account(model, profiles.get(profile), None)
 
 
 def _model(spec: ModelSpec, notes: Notes, profile: str) -> tuple[Model, int]:
@@ -213,9 +219,9 @@ def _every_form(spec: ModelSpec) -> Iterator[tuple[Outline, ...]]:
 
 
 @functools.lru_cache(_MOST_OUTLINES)
-def _least(outlines: tuple[Outline, ...], profile: str) -> _Costs:
+def _least(outlines: tuple[Outline, ...], profile: str, plan: Plan) -> _Costs:
     """The least of each cost over the forms of a part."""
-    return _Costs(*map(min, zip(*(_costs(each, profile) for each in outlines), strict=True)))
+    return _Costs(*map(min, zip(*(_costs(each, profile, plan) for each in outlines), strict=True)))
 
 
 class _Costs(NamedTuple):
@@ -229,7 +235,7 @@ class _Costs(NamedTuple):
 
 
 @functools.lru_cache(_MOST_OUTLINES)
-def _costs(part: Outline, profile: str) -> _Costs:
+def _costs(part: Outline, profile: str, plan: Plan = TFLM) -> _Costs:
     model = preview(part.graph, 0, name="")
     tensors = model.subgraphs[0].tensors
     use = arena(model, profiles.get(profile))
@@ -237,7 +243,8 @@ def _costs(part: Outline, profile: str) -> _Costs:
     stored_bytes = sum(len(tensor.data) for tensor in tensors if tensor.data is not None)
     scales = sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None)
     stored_bytes += _SCALE_BYTES * scales
-    return _Costs(part.parameters, macs, use.lower_bound_bytes, use.tail_bytes, stored_bytes)
+    live_bytes = use.lower_bound_bytes if plan == TFLM else least_head_bytes(model, profiles.get(profile), plan)
+    return _Costs(part.parameters, macs, live_bytes, use.tail_bytes, stored_bytes)
 
 
 @functools.lru_cache(_MOST_OUTLINES)

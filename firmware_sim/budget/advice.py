@@ -1,7 +1,8 @@
 """What a failed verdict tells besides: which layers moved most, and what would help.
 
 The figures of `Remedy.saves_bytes` follow from the report alone: the gap between plan and lower bound, what start-up adds,
-and by how much the fullest layers are too full. They are estimates of what is possible, not results of a tool.
+and by how much the fullest layers are too full. They are estimates of what is possible, not results of a tool; only that of
+shrinking is what it gives.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from firmware_sim.accounting import LayerUse, LiveBuffer, MemoryReport
-from firmware_sim.budget.verdict import Limit, Status, Verdict, needed_bytes
+from firmware_sim.budget.verdict import ARENA_KINDS, Limit, Status, Verdict, needed_bytes
 from firmware_sim.memory.elements import round_up
 from firmware_sim.records import Record
 from firmware_sim.report.diff import LayerChange, compare, from_report
@@ -39,15 +40,20 @@ class Remedy(Record):
     """Something that would help.
 
     Attributes:
-        kind: "plan" (a better memory plan), "prune" (fewer channels), "start-up" or "operators" (fewer tensors and
-            operators), "weights" (a smaller file).
+        kind: "shrink" (the same network in less memory), "plan" (a better memory plan), "prune" (fewer channels), "start-up"
+            or "operators" (fewer tensors and operators), "weights" (a smaller file).
         saves_bytes: what it would save: at most of a plan and of start-up, else what has to go.
         text: the same in words.
     """
 
-    kind: Literal["plan", "prune", "start-up", "operators", "weights"]
+    kind: Literal["shrink", "plan", "prune", "start-up", "operators", "weights"]
     saves_bytes: int
     text: str
+
+    @property
+    def is_estimate(self) -> bool:
+        """Nobody has carried it out."""
+        return self.kind != "shrink"
 
 
 class Advice(Record):
@@ -63,10 +69,23 @@ def advise(verdict: Verdict) -> Advice:
         return Advice()
     failed = [limit for limit in verdict.limits if limit.status is Status.FAIL]
     remedies = [
+        *_shrinking(verdict),
         *_for_arena(verdict.report, _arena_excess(verdict.report, failed)),
         *_for_flash(verdict.report, _flash_excess(verdict.report, failed)),
     ]
     return Advice(_movers(verdict, failed), tuple(remedies))
+
+
+def _shrinking(verdict: Verdict) -> Iterator[Remedy]:
+    found = verdict.shrinkable
+    if found is not None:
+        saved = found.now_bytes - found.then_bytes
+        yield Remedy(
+            "shrink",
+            saved,
+            f"sapool shrink --target {verdict.budget.target}: an arena of {found.then_bytes:,} bytes, {saved:,} less, for "
+            f"the same outputs, with {found.kernels} kernels",
+        )
 
 
 def _movers(verdict: Verdict, failed: list[Limit]) -> tuple[Mover, ...]:
@@ -85,7 +104,7 @@ def _arena_excess(report: MemoryReport, failed: list[Limit]) -> int:
     """The most by which the arena is too large, 0 if it is not."""
     most = 0
     for limit in failed:
-        if limit.margin_bytes is None or limit.kind not in ("arena", "arena-increase", "board", "region"):
+        if limit.margin_bytes is None or limit.kind not in ARENA_KINDS:
             continue
         if limit.kind != "region":
             most = max(most, -limit.margin_bytes)

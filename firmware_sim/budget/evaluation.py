@@ -12,6 +12,7 @@ from firmware_sim.accounting import MemoryReport, memreport
 from firmware_sim.budget.baseline import Baseline, Key
 from firmware_sim.budget.budget import Budget
 from firmware_sim.budget.running import running
+from firmware_sim.budget.shrinking import with_shrinking
 from firmware_sim.budget.verdict import Limit, Status, Verdict, check
 from firmware_sim.errors import BudgetExceeded, FileError, UsageError
 from firmware_sim.model import Model, read
@@ -128,7 +129,7 @@ class _Bench:
         model, report = found
         before = baseline.entries.get(_key(budget, str(path), profile.id)) if baseline else None
         more = (*running(budget, model, profile, lambda: self._refused(path, model)), *_plan(model, profile))
-        return check(budget, report, before=before, accept=accept, more=more)
+        return with_shrinking(check(budget, report, before=before, accept=accept, more=more), path)
 
     def _measure(self, path: Path, name: str) -> tuple[Model, MemoryReport] | FileError:
         if (path, name) not in self.measured:

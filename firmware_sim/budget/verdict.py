@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Literal
+from typing import Final, Literal
 
 from firmware_sim import sizes
 from firmware_sim.accounting import MemoryReport
@@ -16,6 +16,9 @@ from firmware_sim.report.diff import Measured
 Kind = Literal[
     "arena", "flash", "board", "region", "arena-increase", "flash-increase", "operators", "runs", "plan", "exact"
 ]
+
+ARENA_KINDS: Final = ("arena", "arena-increase", "board", "region")
+"""The kinds of limits that a smaller arena can meet."""
 
 
 class Status(Enum):
@@ -58,13 +61,30 @@ class Limit(Record):
         )
 
 
+class Shrinkable(Record):
+    """Shrinking the model for the kernels of its target would meet every limit on its arena: what it needs now and then."""
+
+    kernels: str
+    now_bytes: int
+    then_bytes: int
+
+
 class Verdict(Record):
-    """What a budget says of one model; `before` are the model's figures in the baseline, None if they are not there."""
+    """What a budget says of one model.
+
+    Attributes:
+        budget: what is allowed.
+        report: what is needed.
+        limits: how the model stands to each.
+        before: its figures in the baseline, None if they are not there.
+        shrinkable: what shrinking would do, where that is known to be enough.
+    """
 
     budget: Budget
     report: MemoryReport
     limits: tuple[Limit, ...]
     before: Measured | None = None
+    shrinkable: Shrinkable | None = None
 
     @property
     def status(self) -> Status:

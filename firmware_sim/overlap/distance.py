@@ -2,6 +2,8 @@
 
 For output pixel t, end(t) is the number of bytes written up to and including it, and first(t) the lowest byte of the input
 that it or a later pixel still reads. Output and input may share bytes if the input begins max(end(t) - first(t)) above.
+An element is read as a whole before its result is stored, so elements that do not get wider need no distance; where they do,
+the last one of the input must not begin below that of the output.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ def distance_bytes(rules: Iterable[Rule], input: int) -> int | None:
     for rule in rules:
         if input not in rule.inputs or rule.step in ("apart", "copy"):
             return None
+        largest = max(largest, rule.growth_bytes)
         if rule.windows is not None:
             largest = max(largest, _windowed(rule.windows, rule))
     return largest

@@ -43,7 +43,14 @@ def profiles_of(kernels: str) -> tuple[Profile, ...]:
     return tuple(build for build in builds if class_of(build) in wanted)
 
 
-def plan(model: Model, kernels: str, *, overlap: bool = True, time_s: float = 1.0) -> HeadPlan:
+def plan(
+    model: Model,
+    kernels: str,
+    *,
+    overlap: bool = True,
+    time_s: float = 1.0,
+    builds: Sequence[Profile] | None = None,
+) -> HeadPlan:
     """Plan the head of a model. A plan that it brings along is not looked at.
 
     Scratch buffers are in the plan, each operator's as one piece of the largest size that any build of the class asks for:
@@ -53,13 +60,14 @@ def plan(model: Model, kernels: str, *, overlap: bool = True, time_s: float = 1.
         model: the model.
         kernels: the kernel class; see `firmware_sim.overlap.rules.kernel_classes`.
         overlap: let outputs overlap inputs; otherwise the best plan without overlaps.
-        time_s: for the exact search.
+        time_s: for the exact search; 0 for one that gives up after a few nodes.
+        builds: those of the class whose scratch buffers count; None for all.
 
     Raises:
         ModelError: TFLM refuses the model.
         UsageError: there is no such class.
     """
-    tails = [tail(model, profile, _NO_PLAN) for profile in profiles_of(kernels)]
+    tails = [tail(model, profile, _NO_PLAN) for profile in builds or profiles_of(kernels)]
     times = lifetimes(model)
     first = tails[0]
     tensors = [

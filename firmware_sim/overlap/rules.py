@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,12 +35,14 @@ class Rule:
         count: pixels in a step.
         inputs: the input tensors that it holds for.
         windows: the geometry, for steps of pixels and rows.
+        growth_bytes: how much further than in the input the last element is in the output, for elements that get wider.
     """
 
     step: Step
     count: int = 1
     inputs: tuple[int, ...] = ()
     windows: Windows | None = None
+    growth_bytes: int = 0
 
 
 APART: Final = Rule("apart")
@@ -93,8 +95,7 @@ def _rule(operator: Operator, tensors: Sequence[Tensor], library: str) -> Rule:
     if operator.op in _WINDOWED:
         return _windowed(operator, tensors, library)
     if operator.op in _table()["elementwise"]:
-        inputs = _alike(operator.inputs, operator.outputs[0], tensors)
-        return Rule(_entry("elementwise", library)["step"], inputs=inputs) if inputs else APART
+        return _elementwise(operator, tensors, _entry("elementwise", library)["step"])
     if operator.op == "RESHAPE":
         return Rule(_entry("copy", library)["step"], inputs=operator.inputs[:1])
     return APART
@@ -135,14 +136,20 @@ def _case(operator: Operator, geometry: Windows, data: Tensor, weights: Tensor |
     return "convolution of one row" if height.size == height.kernel == 1 else "convolution"
 
 
-def _alike(inputs: Iterable[int], output: int, tensors: Sequence[Tensor]) -> tuple[int, ...]:
-    """The inputs, if all have the shape of the output and none has narrower elements than it."""
-    result = tensors[output]
-    given = [tensors[index] for index in inputs if index >= 0]
+def _elementwise(operator: Operator, tensors: Sequence[Tensor], step: Step) -> Rule:
+    """All inputs of the shape of the output; elements may get wider where there is one input, of single bytes.
+
+    A compiler has to take it that bytes are any other variable's, but not that an int16 is part of a float.
+    """
+    result = tensors[operator.outputs[0]]
+    given = [tensors[index] for index in operator.inputs if index >= 0]
     widths = [_element_bytes(tensor) for tensor in (result, *given)]
-    if any(tensor.shape != result.shape for tensor in given) or not all(widths) or min(widths) < widths[0]:
-        return ()
-    return tuple(tensor.index for tensor in given)
+    if any(tensor.shape != result.shape for tensor in given) or not all(widths):
+        return APART
+    growth = (result.elements - 1) * max(widths[0] - min(widths[1:]), 0)
+    if growth and (len(given) > 1 or widths[1] > 1):
+        return APART
+    return Rule(step, inputs=tuple(tensor.index for tensor in given), growth_bytes=growth)
 
 
 def _element_bytes(tensor: Tensor) -> int:

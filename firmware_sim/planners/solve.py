@@ -42,9 +42,13 @@ class Solution:
 
 def greedy(problem: Problem, planner: str) -> Solution:
     """The plan of one greedy planner, with the bound that costs nothing."""
+    return _greedy(problem, planner, overlapping_bound_bytes(problem))
+
+
+def _greedy(problem: Problem, planner: str, bound_bytes: int) -> Solution:
     start = time.monotonic()
     offsets = first_fit(problem, ORDERS[planner](problem))
-    return _checked(problem, Found(offsets, overlapping_bound_bytes(problem)), planner, start)
+    return _checked(problem, Found(offsets, bound_bytes), planner, start)
 
 
 def solve(problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = None) -> Solution:
@@ -52,24 +56,33 @@ def solve(problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = Non
 
     Args:
         problem: what to place.
-        time_s: when to stop searching; the greedy planners are not counted.
+        time_s: when to stop searching; the greedy planners are not counted. With 0 the search takes a few nodes and gives
+            up, always after the same ones, and CP-SAT is not asked.
         use_cpsat: ask CP-SAT as well; by default where it is installed.
 
     Raises:
         UsageError: CP-SAT is asked for and not installed.
     """
     start = time.monotonic()
-    best = min((greedy(problem, name) for name in ORDERS), key=lambda solution: solution.peak_bytes)
-    with_cpsat = cpsat.is_installed() if use_cpsat is None else use_cpsat
+    bound_bytes = overlapping_bound_bytes(problem)
+    best: Solution | None = None
+    for name in ORDERS:
+        found = _greedy(problem, name, bound_bytes)
+        if best is None or found.peak_bytes < best.peak_bytes:
+            best = found
+        if best.is_optimal:
+            break
+    assert best is not None
+    with_cpsat = time_s > 0 and (cpsat.is_installed() if use_cpsat is None else use_cpsat)
     solvers = [("search", search, time_s * (_SEARCH_SHARE if with_cpsat else 1))]
     if with_cpsat:
         solvers.append(("cp-sat", cpsat.cpsat, time_s * (1 - _SEARCH_SHARE)))
     for name, solver, seconds in solvers:
         if best.is_optimal:
             break
-        found = solver(problem, best.offsets, best.bound_bytes, time_s=seconds)
-        planner = name if problem.peak_bytes(found.offsets) < best.peak_bytes else best.planner
-        best = _checked(problem, found, planner, start)
+        better = solver(problem, best.offsets, best.bound_bytes, time_s=seconds)
+        planner = name if problem.peak_bytes(better.offsets) < best.peak_bytes else best.planner
+        best = _checked(problem, better, planner, start)
     return best
 
 

@@ -14,17 +14,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from firmware_sim.errors import InternalError, ModelError, SapoolError
-from firmware_sim.model import Tensor, read
+from firmware_sim import costs
+from firmware_sim.errors import InternalError, ModelError, SapoolError, UsageError
+from firmware_sim.model import Model, Tensor, read
 from firmware_sim.run import tflm
 from firmware_sim.run.tensors import Array
 
 INPUTS: Final = 100
-"""How many inputs a proof compares, the extreme ones included."""
+"""How many inputs a proof compares, the extreme ones included, before a file is written."""
+
+LEAST: Final = 10
+"""How many it compares at least where nothing is written."""
 
 _EXTREMES: Final = 3
+_MACS_PER_WORKER: Final = 500_000_000  # about a second of TFLM's reference kernels
+_WORTH_A_WORKER: Final = 100_000_000  # multiply-accumulates that take as long as the start of a process
 _TYPES: Final = ("BOOL", "FLOAT32", "INT16", "INT32", "INT64", "INT8", "UINT8")
-_MOST_WORKERS: Final = 4
+_MOST_WORKERS: Final = 8
 _TIMEOUT_S: Final = 600.0
 _SHARE: Final = "import sys; from firmware_sim.rewrite.proof import _share; _share(sys.stdin.buffer.read())"
 _HEADER: Final = struct.Struct("<III")  # length of the first model, first input, number of inputs
@@ -39,28 +45,43 @@ class Proof:
     total_bytes: int
 
 
-def prove(before: bytes, after: bytes, *, name: str, inputs: int = INPUTS) -> Proof:
+def attempt(before: bytes, after: bytes, *, name: str, inputs: int | None = None) -> tuple[Proof | None, str]:
+    """`prove` where there is something to prove and TFLM is installed: the proof, or None and why there is none."""
+    if before == after:
+        return None, "the file is unchanged"
+    try:
+        return prove(before, after, name=name, inputs=inputs), ""
+    except UsageError as error:
+        return None, f"{error.message} ({error.hint})"
+
+
+def prove(before: bytes, after: bytes, *, name: str, inputs: int | None = None) -> Proof:
     """Run both models in TFLM on the same inputs, one after the other in one arena each, and compare all outputs.
 
     Every input tensor is once all lowest, once all highest and once all zero point; all others are random. TFLM runs in
-    processes of their own, as many as there are processors.
+    processes of their own, at most as many as there are processors.
 
     Args:
         before: the model as it was.
         after: the model as it is to be written.
         name: what to call it in messages.
-        inputs: how many.
+        inputs: how many; None, for a report alone, takes as many as `INPUTS` or about a second allow, but at least `LEAST`.
 
     Raises:
         ModelError: TFLM refuses the model as it was, or an input has a type that no values are made up for.
         UsageError: TFLM is not installed.
         InternalError: the rewritten model is refused, or an output differs.
     """
-    for tensor in (model := read(before, name=name)).subgraphs[0].inputs:
+    model = read(before, name=name)
+    for tensor in model.subgraphs[0].inputs:
         kind = model.subgraphs[0].tensors[tensor].type
         if kind not in _TYPES:
             raise ModelError(f"TFLM was not run: no values are made up for an input of type {kind}", where=name)
-    workers = max(1, min(_MOST_WORKERS, os.cpu_count() or 1, inputs // 10))
+    macs = max(1, _macs(model) + _macs(read(after, name=name)))
+    most = min(_MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    if inputs is None:
+        inputs = max(LEAST, min(INPUTS, most * _MACS_PER_WORKER // macs))
+    workers = max(1, min(most, inputs * macs // _WORTH_A_WORKER, inputs))
     edges = [inputs * number // workers for number in range(workers + 1)]
     with ThreadPoolExecutor(workers) as pool:
         shares = list(
@@ -73,6 +94,10 @@ def prove(before: bytes, after: bytes, *, name: str, inputs: int = INPUTS) -> Pr
         )
     results = [_outcome(printed, problem, name) for printed, problem in shares]
     return Proof(inputs, results[0]["head_bytes"], results[0]["total_bytes"])
+
+
+def _macs(model: Model) -> int:
+    return sum(costs.macs(o, subgraph.tensors) for subgraph in model.subgraphs for o in subgraph.operators)
 
 
 def _outcome(printed: bytes, problem: str | None, name: str) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
-from firmware_sim import memreport
-from firmware_sim.accounting import MemoryReport
+from firmware_sim import costs, memreport
+from firmware_sim.accounting import ArenaUse, MemoryReport
 from firmware_sim.errors import InternalError, ModelError, UsageError
+from firmware_sim.memory.account import arena
 from firmware_sim.memory.offline import RECORD
 from firmware_sim.model import COMPRESSION_METADATA, Model, read
 from firmware_sim.overlap import stored
@@ -18,6 +19,7 @@ from firmware_sim.overlap.rules import ANY
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.clean import clean
 from firmware_sim.rewrite.draft import Draft, finish, open_draft
+from firmware_sim.rewrite.floor import floor_bytes
 from firmware_sim.rewrite.fold_padding import fold_padding
 from firmware_sim.rewrite.order_costs import order_costs
 from firmware_sim.rewrite.reorder import reorder
@@ -68,6 +70,8 @@ class Shrunk:
         builds: every build of the kernel class.
         bound_bytes: no plan of the new file, with these overlaps, has a lower head in the build of the class with the
             largest scratch buffers; None without a plan.
+        floor_bytes: no plan of the new file that keeps tensors whole has a lower head, whatever the order and the kernels;
+            None with several subgraphs.
         libraries: kernel libraries that the plan is safe with, by replay.
         notes: what a user has to know.
     """
@@ -79,6 +83,7 @@ class Shrunk:
     passes: tuple[PassUse, ...]
     builds: tuple[BuildUse, ...]
     bound_bytes: int | None
+    floor_bytes: int | None
     libraries: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -118,12 +123,13 @@ def shrink(
     for unknown in set(without) - set(PASSES):
         raise UsageError(f"unknown pass {unknown!r}", hint=f"passes: {', '.join(PASSES)}")
     model = read(content, name=name)
-    run = _Run(kernels, builds, profile, frozenset(without), name, time_s)
-    before = run.reports(content)
+    before = {build.id: memreport(model, profile=build) for build in builds}  # refuses what TFLM refuses
     _check(model)
+    run = _Run(kernels, builds, profile, frozenset(without), name, time_s)
     best = run.best(content)
     notes = best.notes if best.passes else (*best.notes, "nothing to gain: the file stays as it is")
     written = read(best.content, name=name)
+    after = {build.id: memreport(written, profile=build) for build in builds} if best.passes else before
     damages = stored.damages(written, kernels)
     if damages:
         raise InternalError(
@@ -133,10 +139,11 @@ def shrink(
         content=best.content,
         kernels=kernels,
         before=before[profile.id],
-        after=best.reports[profile.id],
+        after=after[profile.id],
         passes=best.passes,
-        builds=tuple(_build_use(build, before[build.id], best.reports[build.id]) for build in builds),
+        builds=tuple(_build_use(build, before[build.id], after[build.id]) for build in builds),
         bound_bytes=best.bound_bytes,
+        floor_bytes=floor_bytes(written),
         libraries=stored.safe_libraries(written),
         notes=notes,
     )
@@ -162,7 +169,15 @@ def _build_use(build: Profile, before: MemoryReport, after: MemoryReport) -> Bui
     return BuildUse(build.id, one.head_bytes, other.head_bytes, one.total_bytes, other.total_bytes, is_exact)
 
 
-Reports = Mapping[str, MemoryReport]
+Arenas = Mapping[str, ArenaUse]
+"""By the build's id."""
+
+
+class _Known(NamedTuple):
+    """What is known of a file."""
+
+    arenas: Arenas
+    macs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +186,12 @@ class _Outcome:
 
     content: bytes
     passes: tuple[PassUse, ...]
-    reports: Reports
+    arenas: Arenas
     bound_bytes: int | None = None
     notes: tuple[str, ...] = ()
 
-    def model(self, name: str) -> Model:
-        return read(self.content, name=name)
-
     def head_bytes(self) -> list[int]:
-        return [report.arena.head_bytes for report in self.reports.values()]
+        return [arena.head_bytes for arena in self.arenas.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,37 +202,37 @@ class _Run:
     without: frozenset[str]
     name: str
     time_s: float
-    known: dict[bytes, Reports] = field(default_factory=dict)
+    drafts: dict[bytes, Draft] = field(default_factory=dict)
+    known: dict[bytes, _Known] = field(default_factory=dict)
 
     def best(self, content: bytes) -> _Outcome:
         """What all passes together give, or the best of fewer where a pass makes some build worse.
 
         An order with a lower peak can be harder to plan, so that a new order is always held against the old one.
         """
-        before = self.reports(content)
+        before = self.arenas(content)
         outcomes: list[_Outcome] = []
         for chain in _CHAINS:
             stages = self.rewritten(content, chain)
             outcomes.append(self.planned(content, stages))
-            files = [before, *(self.reports(file) for _, file in stages), outcomes[-1].reports]
+            files = [before, *(self.arenas(file) for _, file in stages), outcomes[-1].arenas]
             is_reordered = any(name == "reorder" for name, _ in stages)
             if not is_reordered and all(_never_worse(after, one) for one, after in pairwise(files)):
                 break
-        accepted = [outcome for outcome in outcomes if _never_worse(outcome.reports, before)]
+        accepted = [outcome for outcome in outcomes if _never_worse(outcome.arenas, before)]
         builds = (self.profile, *self.builds)
-        return min(accepted, key=lambda outcome: [outcome.reports[build.id].arena.total_bytes for build in builds])
+        return min(accepted, key=lambda outcome: [outcome.arenas[build.id].total_bytes for build in builds])
 
     def rewritten(self, content: bytes, chain: tuple[str, ...]) -> list[tuple[str, bytes]]:
         """Name and file after each pass of a chain that changed anything."""
         stages = []
-        draft = open_draft(content, name=self.name)
         for name in chain:
             if name in self.without:
                 continue
+            draft = self.draft(content)
             changed = _REWRITES[name](draft, self.kernels)
             if changed.graphs != draft.graphs:
                 content = finish(changed)
-                draft = open_draft(content, name=self.name)
                 stages.append((name, content))
         return stages
 
@@ -228,45 +240,54 @@ class _Run:
         """The outcome of a chain, with a plan if that is better."""
         passes = tuple(self.use(name, changed) for name, changed in stages)
         content = stages[-1][1] if stages else content
-        outcome = _Outcome(content, passes, self.reports(content))
+        outcome = _Outcome(content, passes, self.arenas(content))
         for name, overlap in (("plan", False), ("overlap", True)):
             if name in self.without or "plan" in self.without:
                 continue
-            found = plan(outcome.model(self.name), self.kernels, overlap=overlap, time_s=self.time_s)
+            found = plan(self.draft(content).model, self.kernels, overlap=overlap, time_s=self.time_s)
             if found.solution is None:
                 return replace(outcome, notes=(f"no memory plan: {found.reason}",))
             if found.solution.peak_bytes >= max(outcome.head_bytes()):
                 continue
             file = self.with_plan(content, found, overlap)
-            reports = self.reports(file)
-            if _never_worse(reports, outcome.reports) and _saves(reports, outcome.reports):
+            arenas = self.arenas(file)
+            if _never_worse(arenas, outcome.arenas) and _saves(arenas, outcome.arenas):
                 passes = (*outcome.passes, self.use(name, file))
-                outcome = _Outcome(file, passes, reports, found.solution.bound_bytes)
+                outcome = _Outcome(file, passes, arenas, found.solution.bound_bytes)
         return outcome
 
     def with_plan(self, content: bytes, found: HeadPlan, overlap: bool) -> bytes:
-        draft = open_draft(content, name=self.name)
         metadata = {RECORD: stored.record(self.kernels)} if overlap else {}
-        return finish(replace(draft, offsets=found.offsets, metadata=metadata))
+        return finish(replace(self.draft(content), offsets=found.offsets, metadata=metadata))
 
-    def reports(self, content: bytes) -> Reports:
+    def draft(self, content: bytes) -> Draft:
+        if content not in self.drafts:
+            self.drafts[content] = open_draft(content, name=self.name)
+        return self.drafts[content]
+
+    def arenas(self, content: bytes) -> Arenas:
+        return self.known_of(content).arenas
+
+    def known_of(self, content: bytes) -> _Known:
         if content not in self.known:
-            model = read(content, name=self.name)
-            self.known[content] = {build.id: memreport(model, profile=build) for build in self.builds}
+            draft = self.drafts.get(content)
+            model = draft.model if draft else read(content, name=self.name)
+            macs = sum(costs.macs(operator, s.tensors) for s in model.subgraphs for operator in s.operators)
+            self.known[content] = _Known({build.id: arena(model, build) for build in self.builds}, macs)
         return self.known[content]
 
     def use(self, name: str, content: bytes) -> PassUse:
-        report = self.reports(content)[self.profile.id]
-        macs = sum(layer.macs for layer in report.layers)
-        return PassUse(name, report.arena.head_bytes, report.arena.total_bytes, len(content), macs)
+        known = self.known_of(content)
+        use = known.arenas[self.profile.id]
+        return PassUse(name, use.head_bytes, use.total_bytes, len(content), known.macs)
 
 
-def _never_worse(after: Reports, before: Reports) -> bool:
-    return all(after[key].arena.total_bytes <= report.arena.total_bytes for key, report in before.items())
+def _never_worse(after: Arenas, before: Arenas) -> bool:
+    return all(after[key].total_bytes <= arena.total_bytes for key, arena in before.items())
 
 
-def _saves(after: Reports, before: Reports) -> bool:
-    return any(after[key].arena.total_bytes < report.arena.total_bytes for key, report in before.items())
+def _saves(after: Arenas, before: Arenas) -> bool:
+    return any(after[key].total_bytes < arena.total_bytes for key, arena in before.items())
 
 
 def _reordered(draft: Draft, kernels: str) -> Draft:

@@ -11,7 +11,7 @@ import click
 from firmware_sim import sizes
 from sapool import catalog
 from sapool.cli.data_options import open_data
-from sapool.cli.options import emit, report_options
+from sapool.cli.options import emit, plan_option, report_options
 from sapool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ _SMALLEST_RESOLUTION = 64
 @click.option("--flash", help="What the model file may take.")
 @click.option("--macs", type=click.IntRange(1), help="Most multiply-accumulates of one inference.")
 @click.option(
-    "--target", "-t", metavar="BOARD|PROFILE", default="host64", show_default=True,
-    help="Whose TFLM the arena is for: a board, or a profile.",
+    "--target", "-t", metavar="BOARD|PROFILE",
+    help="Whose TFLM the arena is for: a board, or a profile; by default host64.",
 )  # fmt: skip
+@plan_option
 @click.option("--pooling", metavar="METHOD[,METHOD]...", help="Methods to search; by default the four usual ones.")
 @click.option("--placement", metavar="PLACE[,PLACE]...", help="before, after, end; by default all of them.")
 @click.option("--prepool", metavar="N[,N]...", help="Factors of the prepool; by default 1, 2 and 4.")
@@ -64,7 +65,8 @@ def command(
     arena: str | None,
     flash: str | None,
     macs: int | None,
-    target: str,
+    target: str | None,
+    plan_name: str,
     pooling: str | None,
     placement: str | None,
     prepool: str | None,
@@ -97,8 +99,9 @@ def command(
     from sapool.compress.rendering import as_dict, as_picture, as_text
     from sapool.compress.search import search, spread
     from sapool.compress.space import METHODS, PREPOOLS, Space
+    from sapool.plans import named
 
-    profile, _ = resolve(target)
+    profile, _ = resolve(target or "host64")
     budget = Budget(None if arena is None else sizes.parse(arena), None if flash is None else sizes.parse(flash), macs)
     if (count is None) != (data is None):
         raise UsageError("--train and --data belong together", hint="give both, or none of them")
@@ -115,7 +118,8 @@ def command(
     from sapool.training.progress import share_bar
 
     with share_bar("searching", unit="networks") as show:
-        result = search(space, budget, profile=profile.id, progress=show)
+        plan = named(plan_name, profile.id if target else None)
+        result = search(space, budget, profile=profile.id, plan=plan, progress=show)
     shown = tuple(spread(result.front, limit))
     ranked = None if count is None or data is None else _ranked(result, count, data, epochs, seed)
     if picture is not None:

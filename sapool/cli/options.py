@@ -54,6 +54,13 @@ def size_option(*names: str, help: str) -> Callable[[Command], Command]:
     return click.option(*names, metavar="SIZE", callback=convert, help=help)
 
 
+plan_option = click.option(
+    "--plan", "plan_name", type=click.Choice(["tflm", "overlap"]), default="tflm", show_default=True,
+    help="The arena that counts: as TFLM plans it, or as sapool export --shrink does, for the kernels of --target (without "
+    "it for all that are known).",
+)  # fmt: skip
+
+
 target_file_option = click.option(
     "--target-file", "target_files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
     help="A JSON file with a board of your own, written as 'sapool targets BOARD --format json' does; may be repeated.",

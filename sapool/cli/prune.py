@@ -10,7 +10,7 @@ import click
 
 from firmware_sim import sizes
 from sapool.cli.data_options import open_data
-from sapool.cli.options import emit, report_options
+from sapool.cli.options import emit, plan_option, report_options
 from sapool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 @click.option("--macs", type=click.IntRange(1), help="Most multiply-accumulates of one inference.")
 @click.option("--ratio", type=float, help="Instead of a budget: the share of the channels that leaves every layer.")
 @click.option(
-    "--target", "-t", metavar="BOARD|PROFILE", default="host64", show_default=True,
-    help="Whose TFLM the arena is for: a board, or a profile.",
+    "--target", "-t", metavar="BOARD|PROFILE",
+    help="Whose TFLM the arena is for: a board, or a profile; by default host64.",
 )  # fmt: skip
+@plan_option
 @click.option(
     "--importance", "kind", type=click.Choice(["magnitude", "bn", "taylor", "hessian"]), default="magnitude",
     show_default=True, help="What a channel is worth: taylor and hessian need --data.",
@@ -49,7 +50,8 @@ def command(
     flash: str | None,
     macs: int | None,
     ratio: float | None,
-    target: str,
+    target: str | None,
+    plan_name: str,
     kind: str,
     steps: int | None,
     data: str | None,
@@ -65,6 +67,7 @@ def command(
     \b
     sapool prune run/model.safetensors --arena 48KiB --target nrf52840
     sapool prune run/model.safetensors --arena 48KiB --data flowers.tar --importance taylor --steps 4
+    sapool prune run/model.safetensors --arena 48KiB --target nrf52840 --plan overlap
     sapool prune run/model.safetensors --flash 256KiB --save small.safetensors
 
     Channels leave where they lower the predicted arena of TFLM (or the file, or the multiply-accumulates, whatever is over
@@ -76,7 +79,7 @@ def command(
     """
     from firmware_sim.targets import resolve
 
-    profile, _ = resolve(target)
+    profile, _ = resolve(target or "host64")
     goal = _goal(arena, flash, macs, ratio)
     path = save or checkpoint.with_name("pruned.safetensors")
     from sapool import calibration
@@ -88,6 +91,7 @@ def command(
     require()
     from sapool.compress.pruning import header, prune
     from sapool.compress.pruning_report import as_dict, as_text
+    from sapool.plans import named
     from sapool.training.config import FitConfig
 
     loaded = load(checkpoint)
@@ -96,8 +100,9 @@ def command(
     count = steps or (1 if data is None else 3)
     with share_bar("pruning", unit="steps") as show:
         result = prune(
-            loaded, goal, profile=profile.id, kind=kind, steps=count, dataset=dataset, config=config, progress=show
-        )
+            loaded, goal, profile=profile.id, kind=kind, steps=count, dataset=dataset, config=config, progress=show,
+            plan=named(plan_name, profile.id if target else None),
+        )  # fmt: skip
     pruned = result.checkpoint
     write(path, pruned.model, pruned.spec, labels=pruned.labels, extra=header(result, loaded.header))
     images, copied = calibration.beside(checkpoint), calibration.beside(path)

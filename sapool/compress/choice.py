@@ -15,10 +15,12 @@ from typing import Final
 import torch
 
 from firmware_sim import MemoryReport
+from firmware_sim.accounting import LayerUse
 from sapool.compress.budget import Budget
 from sapool.compress.groups import Group
 from sapool.errors import BudgetExceeded
 from sapool.metadata import Notes
+from sapool.plans import TFLM, Plan
 from sapool.pricing import report
 from sapool.spec import ModelSpec
 
@@ -29,7 +31,7 @@ _TINY: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The layer with most bytes alive: operator, tensor, and those bytes."""
+    """The layer with most bytes in use: operator, tensor, and those bytes, where buffers share some counted once."""
 
     op: str
     name: str
@@ -64,7 +66,7 @@ class Chosen:
 
 def choose(
     spec: ModelSpec, groups: Sequence[Group], scores: Mapping[str, torch.Tensor], budget: Budget, *, profile: str,
-    notes: Callable[[ModelSpec], Notes],
+    notes: Callable[[ModelSpec], Notes], plan: Plan = TFLM,
 ) -> Chosen:  # fmt: skip
     """Take channels out of the groups until the budget is kept.
 
@@ -75,6 +77,7 @@ def choose(
         budget: what the network may cost.
         profile: build of TFLM that the arena is for.
         notes: what the file of a specification holds beside the network.
+        plan: the memory plan that the file is to have.
 
     Raises:
         BudgetExceeded: no channel that may leave lowers what is over the budget; what is reached, and where, is said.
@@ -83,7 +86,7 @@ def choose(
     remaining = {group.name: _remaining(scores[group.name]) for group in groups}
     gains: dict[str, float] = {}
     peaks: list[Peak] = []
-    account = report(spec, profile=profile, notes=notes(spec))
+    account = report(spec, profile=profile, notes=notes(spec), plan=plan)
     over = excess(account, budget)
     while over > 0:
         if peak_of(account) not in peaks:
@@ -93,7 +96,7 @@ def choose(
             trial = _narrower(spec, group, kept[group.name])
             if trial is None:
                 continue
-            found = report(trial, profile=profile, notes=notes(trial))
+            found = report(trial, profile=profile, notes=notes(trial), plan=plan)
             left = excess(found, budget)
             gone, going = (group.channels - count for count in (kept[group.name], trial.pruned[group.names[0]]))
             worth = _worth(remaining[group.name], gone, going)
@@ -121,7 +124,7 @@ def excess(account: MemoryReport, budget: Budget) -> float:
     if budget.arena_bytes is not None:
         arena = account.arena
         needed = max(arena.total_bytes, arena.minimum_bytes or 0)
-        layers = sum(max(0, layer.live_bytes + arena.tail_bytes - budget.arena_bytes) for layer in account.layers)
+        layers = sum(max(0, in_use_bytes(layer) + arena.tail_bytes - budget.arena_bytes) for layer in account.layers)
         over = max(0, needed - budget.arena_bytes)
         total += (layers + over) / budget.arena_bytes if over else 0.0
     if budget.flash_bytes is not None:
@@ -132,9 +135,18 @@ def excess(account: MemoryReport, budget: Budget) -> float:
 
 
 def peak_of(account: MemoryReport) -> Peak:
-    """The first of the layers with most bytes alive."""
-    layer = max(account.layers, key=lambda layer: layer.live_bytes)
-    return Peak(layer.op, layer.name, layer.live_bytes)
+    """The first of the layers with most bytes in use."""
+    layer = max(account.layers, key=in_use_bytes)
+    return Peak(layer.op, layer.name, in_use_bytes(layer))
+
+
+def in_use_bytes(layer: LayerUse) -> int:
+    """What is alive while a layer runs, with bytes that buffers share in the plan counted once."""
+    total = end = 0
+    for live in sorted(layer.live, key=lambda live: live.offset):
+        total += max(0, live.offset + live.bytes - max(end, live.offset))
+        end = max(end, live.offset + live.bytes)
+    return total
 
 
 def _narrower(spec: ModelSpec, group: Group, channels: int) -> ModelSpec | None:

@@ -24,6 +24,7 @@ from sapool.compress.groups import Dependencies, Group
 from sapool.errors import InternalError, UsageError
 from sapool.metadata import Notes
 from sapool.models.network import Network
+from sapool.plans import TFLM, Plan
 from sapool.pricing import PROFILE, Price, price, report
 from sapool.spec import ModelSpec
 
@@ -62,6 +63,7 @@ class Pruned:
     before: Price
     after: Price
     steps: tuple[Step, ...]
+    plan: Plan = TFLM
 
 
 def prune(
@@ -73,6 +75,7 @@ def prune(
     steps: int = 1,
     dataset: DataSet | None = None,
     config: FitConfig | None = None,
+    plan: Plan = TFLM,
     progress: Callable[[int, float], None] | None = None,
 ) -> Pruned:
     """Take channels out of a network until it keeps a budget.
@@ -85,6 +88,7 @@ def prune(
         steps: in how many steps, with a training after each where there is data.
         dataset: at the network's resolution, with its classes.
         config: the recipe of these trainings; the usual one if None.
+        plan: the memory plan that the exported file is to have.
         progress: told how many steps are done, and which share of them that is.
 
     Raises:
@@ -97,7 +101,7 @@ def prune(
         raise UsageError(f"pruning in {steps} steps", hint="give at least one")
     if dataset is not None and tuple(dataset.classes) != tuple(source.labels):
         raise UsageError(f"data of {len(dataset.classes)} classes, which are not those of the network")
-    before = price(source.spec, profile=profile, notes=Notes.of(source))
+    before = price(source.spec, profile=profile, notes=Notes.of(source), plan=plan.searched())
     if isinstance(budget, Budget) and budget.allows(before):
         raise UsageError(
             "the network keeps the budget already", where=str(source.spec), hint="nothing has to be pruned"
@@ -107,9 +111,9 @@ def prune(
     for number in range(1, steps + 1):
         if progress is not None:
             progress(number - 1, (number - 1) / steps)
-        current, step = _step(current, _part(budget, before, number, steps), profile, kind, dataset, config)
+        current, step = _step(current, _part(budget, before, number, steps), profile, kind, dataset, config, plan)
         done.append(step)
-    return Pruned(current, profile, before, done[-1].price, tuple(done))
+    return Pruned(current, profile, before, done[-1].price, tuple(done), plan)
 
 
 def _copy(source: Checkpoint) -> Checkpoint:
@@ -141,6 +145,7 @@ def _step(
     kind: str,
     dataset: DataSet | None,
     config: FitConfig | None,
+    plan: Plan,
 ) -> tuple[Checkpoint, Step]:
     network = source.model
     assert isinstance(network, Network)
@@ -150,18 +155,19 @@ def _step(
     scores = importance.scores(dependencies, groups, kind, dataset)
     if isinstance(budget, Budget):
         chosen = choose(
-            spec, groups, scores, budget, profile=profile, notes=lambda spec: Notes.of(replace(source, spec=spec))
-        )
+            spec, groups, scores, budget, profile=profile, notes=lambda spec: Notes.of(replace(source, spec=spec)),
+            plan=plan,
+        )  # fmt: skip
     else:
-        chosen = _by_share(spec, groups, budget, profile)
+        chosen = _by_share(spec, groups, budget, profile, plan)
     narrow = _remove(dependencies, groups, scores, chosen)
     result = replace(source, model=narrow, spec=chosen.spec)
     accuracy = None
     if dataset is not None:
         result, accuracy = _trained(result, dataset, config)
-    last = peak_of(report(chosen.spec, profile=profile))
+    last = peak_of(report(chosen.spec, profile=profile, plan=plan))
     peaks = chosen.peaks if chosen.peaks and chosen.peaks[-1] == last else (*chosen.peaks, last)
-    cost = price(chosen.spec, profile=profile, notes=Notes.of(result))
+    cost = price(chosen.spec, profile=profile, notes=Notes.of(result), plan=plan.searched())
     return result, Step(chosen.spec, cost, chosen.choices, peaks, accuracy)
 
 
@@ -176,7 +182,7 @@ def pinned(network: Network) -> ModelSpec:
     return spec.with_settings(pruned={**embeddings, **spec.pruned})
 
 
-def _by_share(spec: ModelSpec, groups: tuple[Group, ...], share: float, profile: str) -> Chosen:
+def _by_share(spec: ModelSpec, groups: tuple[Group, ...], share: float, profile: str, plan: Plan) -> Chosen:
     """The same share of the channels of every group.
 
     Raises:
@@ -199,7 +205,7 @@ def _by_share(spec: ModelSpec, groups: tuple[Group, ...], share: float, profile:
         if kept < group.channels:
             widths.update(dict.fromkeys(group.names, kept))
             choices.append(Choice(group.name, group.channels, kept, 0.0))
-    peak = peak_of(report(spec, profile=profile))
+    peak = peak_of(report(spec, profile=profile, plan=plan))
     return Chosen(spec.with_settings(pruned={**spec.pruned, **widths}), tuple(choices), (peak,))
 
 

@@ -27,6 +27,7 @@ def as_dict(result: Pruned, path: Path) -> dict[str, Any]:
         "path": str(path),
         "spec": str(result.checkpoint.spec),
         "profile": result.profile,
+        "plan": {"name": result.plan.name, "kernels": result.plan.kernels},
         "before": _cost(result.before),
         "after": _cost(result.after),
         "steps": [_step(step) for step in result.steps],
@@ -77,7 +78,8 @@ def as_text(result: Pruned, path: Path) -> str:
             lines.append(f"  {choice.group:<8}{choice.before:>5} > {choice.after:<5} {why}")
     before, after = result.before, result.after
     lines += [
-        f"arena   {needed_bytes(before):,} > {needed_bytes(after):,} bytes in TFLM, {result.profile}",
+        f"arena   {needed_bytes(before):,} > {needed_bytes(after):,} bytes in TFLM, {result.profile}"
+        + (f", as sapool export --shrink plans it for {result.plan.kernels} kernels" if result.plan.kernels else ""),
         f"file    {before.model_bytes:,} > {after.model_bytes:,} bytes",
         f"MACs    {before.macs:,} > {after.macs:,}, parameters {before.parameters:,} > {after.parameters:,}",
         f"spec    {result.checkpoint.spec}",

@@ -45,6 +45,7 @@ def as_dict(result: SearchResult, shown: Sequence[Candidate], ranked: Sequence[R
         },
         "budget": {name: getattr(budget, name) for name in ("arena_bytes", "flash_bytes", "macs")},
         "profile": result.profile,
+        "plan": {"name": result.plan.name, "kernels": result.plan.kernels},
         "counts": {name: getattr(counts, name) for name in counts.__dataclass_fields__},
         "seconds": round(result.seconds, 2),
         "front_size": len(result.front),
@@ -87,7 +88,9 @@ def as_text(result: SearchResult, shown: Sequence[Candidate], ranked: Sequence[R
     lines = [
         f"{counts.combinations:,} combinations: {counts.impossible:,} impossible, {counts.over_budget:,} over the budget by "
         f"their bounds, {counts.beaten:,} beaten by theirs, {counts.priced:,} priced",
-        f"budget: {', '.join(limits)}; arena in TFLM, profile {result.profile}; {result.seconds:.0f} s",
+        f"budget: {', '.join(limits)}; arena in TFLM, profile {result.profile}"
+        + (f", as sapool export --shrink plans it for {result.plan.kernels} kernels" if result.plan.kernels else "")
+        + f"; {result.seconds:.0f} s",
         f"{len(result.front)} networks that no other one beats (less arena, more MACs, more parameters)"
         + (f", {len(shown)} of them shown" if len(shown) < len(result.front) else ""),
         "",

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from sapool.compress.budget import Budget, needed_bytes
-from sapool.compress.front import Candidate, Front
+from sapool.compress.choice import peak_of
+from sapool.compress.front import Candidate, Front, front
 from sapool.compress.space import Space
 from sapool.errors import BudgetExceeded, SapoolError, UsageError
+from sapool.plans import TFLM, Plan
 from sapool.pricing import PROFILE, Bounds, Price, bounds, price, report
 from sapool.spec import ModelSpec
 
@@ -56,6 +58,7 @@ class SearchResult:
         counts: what became of the combinations.
         seconds: how long it took.
         front: the networks that keep the budget and that no other one beats, most multiply-accumulates first.
+        plan: the memory plan that the arenas are for.
     """
 
     space: Space
@@ -64,6 +67,7 @@ class SearchResult:
     counts: Counts
     seconds: float
     front: tuple[Candidate, ...]
+    plan: Plan = TFLM
 
 
 class _Bounded(NamedTuple):
@@ -71,13 +75,16 @@ class _Bounded(NamedTuple):
     bounds: Bounds
 
 
-def search(space: Space, budget: Budget, *, profile: str = PROFILE, progress: Progress | None = None) -> SearchResult:
+def search(
+    space: Space, budget: Budget, *, profile: str = PROFILE, plan: Plan = TFLM, progress: Progress | None = None
+) -> SearchResult:
     """The best networks of a space under a budget.
 
     Args:
         space: the networks to look at.
         budget: the limits.
         profile: build of TFLM that the arena is for; see `firmware_sim.profiles`.
+        plan: the memory plan that the exported file is to have.
         progress: told how far it is.
 
     Raises:
@@ -92,7 +99,7 @@ def search(space: Space, budget: Budget, *, profile: str = PROFILE, progress: Pr
     for number, family in enumerate(space.families()):
         tell(number * len(family), 0.5 * number * len(family) / len(space))
         for index, spec in enumerate(family):
-            least = None if spec is None else _bounds(spec, profile)
+            least = None if spec is None else _bounds(spec, profile, plan)
             if spec is None or least is None:
                 impossible += 1
                 continue
@@ -111,20 +118,26 @@ def search(space: Space, budget: Budget, *, profile: str = PROFILE, progress: Pr
         if kept.beats(each.bounds.arena_bytes, each.bounds.most_macs, each.bounds.parameters):
             beaten += 1
             continue
-        candidate = Candidate(each.spec, price(each.spec, profile=profile))
+        candidate = Candidate(each.spec, price(each.spec, profile=profile, plan=plan))
         priced += 1
         if budget.allows(candidate.price):
             fitting += 1
             kept.add(candidate)
     if not fitting:
-        raise _too_small(budget, smallest, profile)
+        raise _too_small(budget, smallest, profile, plan)
     counts = Counts(len(space), impossible, over_budget, beaten, priced, fitting)
-    return SearchResult(space, budget, profile, counts, time.perf_counter() - started, kept.ordered())
+    best = kept.ordered() if plan == TFLM else _searched(kept.ordered(), profile, plan)
+    return SearchResult(space, budget, profile, counts, time.perf_counter() - started, best, plan)
 
 
-def _bounds(spec: ModelSpec, profile: str) -> Bounds | None:
+def _searched(kept: tuple[Candidate, ...], profile: str, plan: Plan) -> tuple[Candidate, ...]:
+    """The same networks with the plans that an export finds for them."""
+    return front(Candidate(each.spec, price(each.spec, profile=profile, plan=plan.searched())) for each in kept)
+
+
+def _bounds(spec: ModelSpec, profile: str, plan: Plan) -> Bounds | None:
     try:
-        return bounds(spec, profile=profile)
+        return bounds(spec, profile=profile, plan=plan)
     except SapoolError:
         return None
 
@@ -154,14 +167,13 @@ _LIMITS: Final[Mapping[str, _Limit]] = {
 }
 
 
-def _too_small(budget: Budget, narrowest: list[_Bounded], profile: str) -> BudgetExceeded:
+def _too_small(budget: Budget, narrowest: list[_Bounded], profile: str, plan: Plan) -> BudgetExceeded:
     """What the smallest reachable is. Bounds grow with the width, so it is among the narrowest of each family."""
     limited = "arena" if budget.arena_bytes is not None else "flash" if budget.flash_bytes is not None else "macs"
-    best = _smallest(narrowest, profile, _LIMITS[limited])
+    best = _smallest(narrowest, profile, _LIMITS[limited], plan)
     over = [_LIMITS[name] for name in budget.exceeded(best.price) or (limited,)]
     reached = " and ".join(limit.words.format(limit.exact(best.price)) for limit in over)
-    layers = report(best.spec, profile=profile).layers
-    peak = next(layer for layer in layers if layer.peak)
+    peak = peak_of(report(best.spec, profile=profile, plan=plan))
     return BudgetExceeded(
         f"no network keeps the budget; the smallest reachable has {reached}: {best.spec}",
         hint=f"its peak, {peak.live_bytes:,} bytes of activations, is at {peak.op} {peak.name}; a smaller width or "
@@ -169,13 +181,13 @@ def _too_small(budget: Budget, narrowest: list[_Bounded], profile: str) -> Budge
     )
 
 
-def _smallest(narrowest: list[_Bounded], profile: str, limit: _Limit) -> Candidate:
+def _smallest(narrowest: list[_Bounded], profile: str, limit: _Limit, plan: Plan) -> Candidate:
     """The one that takes least of what is limited, priced exactly: bounds tell when no other can be smaller."""
     best: Candidate | None = None
     for each in sorted(narrowest, key=lambda each: (limit.least(each.bounds), str(each.spec))):
         if best is not None and limit.least(each.bounds) >= limit.exact(best.price):
             break
-        cost = price(each.spec, profile=profile)
+        cost = price(each.spec, profile=profile, plan=plan)
         if best is None or limit.exact(cost) < limit.exact(best.price):
             best = Candidate(each.spec, cost)
     assert best is not None

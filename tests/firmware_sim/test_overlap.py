@@ -52,6 +52,12 @@ def adding(shape: tuple[int, ...]) -> Subgraph:
     return Subgraph(tensors, (Operator(0, "ADD", 1, (0, 1), (2,)),), (0, 1), (2,))
 
 
+def widening(shape: tuple[int, ...], source: str = "INT8", result: str = "FLOAT32", op: str = "DEQUANTIZE") -> Subgraph:
+    """One operator from tensor 0 to tensor 2, as in `convolution`."""
+    tensors = tuple(Tensor(index, f"t{index}", shape, kind, 0) for index, kind in enumerate((source, source, result)))
+    return Subgraph(tensors, (Operator(0, op, 1, (0,), (2,)),), (0,), (2,))
+
+
 @st.composite
 def subgraphs(draw: st.DrawFn, largest_dilation: int = 2) -> Subgraph:
     op = draw(st.sampled_from(["CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D"]))
@@ -181,10 +187,20 @@ def test_two_bytes_too_near_compute_something_else():
         (convolution((1, 1, 9, 1), 2, (1, 3), op="DEPTHWISE_CONV_2D"), "cmsis-nn-mve", None),
         (convolution((1, 4, 4, 4), 4, op="AVERAGE_POOL_2D", kernel=(2, 2), stride=2), "any", 4),
         (adding((1, 4, 4, 4)), "any", 0),
+        (widening((1, 4, 4, 4)), "any", 3 * 63),
+        (widening((1, 4, 4, 4), "INT8", "INT16", "QUANTIZE"), "any", 63),
+        (widening((1, 4, 4, 4), "FLOAT32", "INT8", "QUANTIZE"), "any", 0),
+        (widening((1, 4, 4, 4), "INT16", "FLOAT32"), "reference", None),  # the compiler may take the two for strangers
     ],
 )
 def test_distances(subgraph: Subgraph, library: str, distance: int | None):
     assert least(subgraph, library) == distance
+
+
+def test_the_last_of_elements_that_get_wider_decides():
+    subgraph = widening((1, 4, 4, 4))
+    assert all(is_safe(subgraph, "any", 189 + more) for more in range(0, 80, 7))
+    assert not is_safe(subgraph, "any", 188)
 
 
 def test_groups_and_widening_and_broadcasts_stay_apart():

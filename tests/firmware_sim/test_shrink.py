@@ -100,6 +100,34 @@ def test_small_networks_stay_right(kernels: str, channels: int):
         ).arena.head_bytes  # fmt: skip
 
 
+@pytest.mark.oracle
+def test_a_large_model_is_compared_on_fewer_inputs():
+    pytest.importorskip("tflite_micro")
+    from firmware_sim.rewrite import proof
+
+    content = point_wise()
+    shrunk = shrink(content, kernels="reference").content
+    macs = 2 * 24 * 24 * (4 * 8 + 8 * 16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "_MOST_WORKERS", 1)
+        for budget, inputs in ((1, proof.LEAST), (17 * macs, 17), (1000 * macs, proof.INPUTS)):
+            patch.setattr(proof, "_MACS_PER_WORKER", budget)
+            assert prove(content, shrunk, name="model").inputs == inputs
+
+
+@pytest.mark.oracle
+def test_floats_are_written_over_the_bytes_that_they_come_from():
+    pytest.importorskip("tflite_micro")
+    graph = Graph(
+        [T([1, 32, 32, 8]), T([1, 32, 32, 8]), T([1, 32, 32, 8], "FLOAT32", scale=None)],
+        [Op("ABS", [0], [1]), Op("DEQUANTIZE", [1], [2])], inputs=[0], outputs=[2],
+    )  # fmt: skip
+    content = tflite(graph)
+    shrunk = shrink(content)
+    assert (shrunk.before.arena.head_bytes, shrunk.after.arena.head_bytes) == (5 * 8192, 4 * 8192)
+    assert prove(content, shrunk.content, name="model", inputs=6).head_bytes == 4 * 8192
+
+
 def test_the_kernel_class_decides():
     heads = {kernels: shrink(point_wise(), kernels=kernels).after.arena.head_bytes for kernels in stored_classes()}
     # 24 x 24 pixels of 8 and of 16 channels: full separation needs 13,824. A pixel at a time 16 N - 8 (N - 1), 4,616, above.

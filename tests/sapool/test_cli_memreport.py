@@ -12,10 +12,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from support.tflite_files import small_network, tflite
+from support.tflite_files import Graph, Op, T, small_network, tflite
 
 from firmware_sim import memreport, read, targets
 from firmware_sim.report import schema
+from firmware_sim.rewrite.shrink import shrink
 from sapool.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -271,3 +272,32 @@ def test_a_target_file_that_is_wrong_is_2_before_the_model_is_read(board, capsys
     )
     assert main(["memreport", "none.tflite", "-t", str(board)]) == 2
     assert "--target-file" in capsys.readouterr().err
+
+
+def test_says_what_shrinking_would_save(tmp_path, capsys):
+    graph = Graph([T([1, 64, 64, 4]), T([1, 64, 64, 4])], [Op("ABS", [0], [1])], inputs=[0], outputs=[1])
+    path = tmp_path / "abs.tflite"
+    path.write_bytes(tflite(graph))
+    assert main(["memreport", str(path), "--format", "json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert main(["memreport", str(path), "--format", "json", "--shrink"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["arena"] == plain["arena"]
+    reference, known = report["notes"][-2:]
+    total = plain["arena"]["total_bytes"]
+    assert reference == (
+        f"sapool shrink would save 16,384 bytes for reference kernels: an arena of {total - 16_384:,} instead of {total:,} "
+        "(head 16,384 instead of 32,768), with the same outputs."
+    )
+    assert known == reference.replace("reference", "all known")
+    assert main(["memreport", str(path), "--target", "stm32f746", "--shrink", "--format", "markdown"]) == 0
+    assert "would save 16,384 bytes for cmsis-nn-dsp kernels" in capsys.readouterr().out
+    assert main(["memreport", str(path), "--shrink", "--diff", str(path)]) == 2
+
+
+def test_says_that_a_planned_file_is_not_shrunk_again(tmp_path, capsys):
+    graph = Graph([T([1, 64, 64, 4]), T([1, 64, 64, 4])], [Op("ABS", [0], [1])], inputs=[0], outputs=[1])
+    path = tmp_path / "abs.tflite"
+    path.write_bytes(shrink(tflite(graph)).content)
+    assert main(["memreport", str(path), "--shrink", "-t", "host64"]) == 0
+    assert "sapool shrink does not take this file" in capsys.readouterr().out

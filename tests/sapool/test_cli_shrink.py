@@ -57,6 +57,16 @@ def test_writes_a_smaller_model(model, tmp_path, capsys):
     assert report["safe_with"] == ["reference"]
 
 
+def test_a_file_takes_100_inputs_and_a_report_fewer(model, tmp_path, capsys):
+    pytest.importorskip("tflite_micro")
+    arguments = ["shrink", str(model), "--kernels", "reference", "--inputs", "4"]
+    assert main([*arguments, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["proof"]["inputs"] == 4
+    assert main([*arguments, "-o", str(tmp_path / "small.tflite")]) == 2
+    assert "4 inputs are not enough" in capsys.readouterr().err
+    assert not (tmp_path / "small.tflite").exists()
+
+
 def test_a_target_decides_on_the_kernels(model, capsys):
     assert main(["shrink", str(model), "--target", "stm32f746"]) == 0
     out = capsys.readouterr().out

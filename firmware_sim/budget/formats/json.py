@@ -57,7 +57,12 @@ def _result(result: Verdict | Unreadable) -> dict[str, Any]:
             for mover in advice.movers
         ],
         "remedies": [
-            {"kind": remedy.kind, "saves_bytes": remedy.saves_bytes, "estimate": True, "text": remedy.text}
+            {
+                "kind": remedy.kind,
+                "saves_bytes": remedy.saves_bytes,
+                "estimate": remedy.is_estimate,
+                "text": remedy.text,
+            }
             for remedy in advice.remedies
         ],
     }

@@ -84,7 +84,7 @@ def mover_text(mover: Mover) -> str:
 
 def remedy_text(remedy: Remedy) -> str:
     """A remedy, marked as what it is."""
-    return f"(estimate) {printable(remedy.text)}"
+    return f"{'(estimate) ' if remedy.is_estimate else ''}{printable(remedy.text)}"
 
 
 def summary(outcome: Outcome) -> str:

@@ -34,6 +34,7 @@ def render(report: ShrinkReport) -> str:
             "before": {"head_bytes": before.arena.head_bytes, "total_bytes": before.arena.total_bytes},
             "after": {"head_bytes": after.arena.head_bytes, "total_bytes": after.arena.total_bytes},
             "bound_bytes": shrunk.bound_bytes,
+            "floor_bytes": shrunk.floor_bytes,
             "passes": [asdict(use) for use in shrunk.passes],
             "builds": [asdict(build) for build in shrunk.builds],
             "safe_with": list(shrunk.libraries),

@@ -25,6 +25,7 @@ def render(report: ShrinkReport) -> str:
         ),
         f"  saved     {_saved(shrunk)}",
         *_bound(shrunk),
+        *_floor(shrunk),
         "",
         "builds",
         *(_build(build) for build in shrunk.builds),
@@ -69,6 +70,14 @@ def _bound(shrunk: Shrunk) -> list[str]:
         return []
     where = " in the build with the largest scratch buffers" if len(shrunk.builds) > 1 else ""
     return [f"  bound     no plan of these operators and kernels has a head below {shrunk.bound_bytes:,}{where}"]
+
+
+def _floor(shrunk: Shrunk) -> list[str]:
+    if shrunk.floor_bytes is None:
+        return []
+    return [
+        f"  floor     whatever the kernels and the order, {shrunk.floor_bytes:,} bytes are alive between two operators"
+    ]
 
 
 def _build(build: BuildUse) -> str:

@@ -10,6 +10,7 @@ pytest.importorskip("torch_pruning")
 
 from torch import nn  # noqa: E402
 
+from firmware_sim import memreport, read  # noqa: E402
 from sapool import checkpoint, data  # noqa: E402
 from sapool.checkpoint import Checkpoint  # noqa: E402
 from sapool.compress import importance  # noqa: E402
@@ -224,3 +225,24 @@ def test_bad_questions_are_refused(budget, options, message):
 def test_a_layer_that_pruning_does_not_know_is_refused():
     with pytest.raises(UsageError, match="does not know the weights of RnnPooling"):
         Dependencies(build(parse("mobilenet_v1-rnnpool-22111:width=0.1,resolution=64")))
+
+
+@pytest.mark.oracle
+def test_the_arena_of_a_shrunk_export_is_the_budget():
+    from sapool.export import shrunk
+    from sapool.plans import named
+
+    source = trained("mobilenet_v1-strided-12221:width=0.2,resolution=48")
+    plan = named("overlap", "cortex-m-reference")
+    start = price(source.spec, profile="cortex-m-reference", notes=Notes.of(source), plan=plan.searched())
+    limit = int(needed_bytes(start) * 0.85)
+    result = prune(source, Budget(limit), profile="cortex-m-reference", plan=plan)
+    assert result.plan == plan
+    assert needed_bytes(result.after) <= limit
+    assert needed_bytes(result.after) < needed_bytes(
+        price(result.checkpoint.spec, profile="cortex-m-reference", notes=Notes.of(result.checkpoint))
+    )
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3)).astype(np.uint8)
+    model, _ = shrunk(to_tflite(result.checkpoint, images, profile="cortex-m-reference"), profile="cortex-m-reference")
+    arena = memreport(read(model.content), profile="cortex-m-reference").arena
+    assert (arena.head_bytes, arena.total_bytes) == (result.after.arena.head_bytes, result.after.arena.total_bytes)
