@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from firmware_sim.accounting import memreport
@@ -39,7 +38,7 @@ def with_shrinking(verdict: Verdict, path: Path) -> Verdict:
     now_bytes, then_bytes = (
         needed_bytes(each.arena.total_bytes, each.arena.minimum_bytes) for each in (verdict.report, after)
     )
-    return replace(verdict, shrinkable=Shrinkable(kernels, now_bytes, then_bytes))
+    return verdict.replaced(shrinkable=Shrinkable(kernels, now_bytes, then_bytes))
 
 
 def _failed(verdict: Verdict) -> list[Limit]:
