@@ -26,14 +26,15 @@ class Step:
 class Stage:
     """Layers from the tensor `source` to the tensor `result`, which nothing else connects.
 
-    `first` and `last` are positions of operators in the graph, both included. Layers are in the order of execution.
+    `first` and `last` are positions of operators in the graph, both included; they tell stages of one graph apart. Layers
+    are in the order of execution, `sizes` are the rows of each tensor.
     """
 
     first: int
     last: int
     source: int
     result: int
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer, ...] = field(repr=False, hash=False, compare=False)
     sizes: dict[int, int] = field(repr=False, hash=False, compare=False)
 
     @cached_property
