@@ -75,9 +75,7 @@ def replay(
     for index in subgraph.outputs:
         if index in places:
             found.extend(memory.damage(index, None))
-    # What shares bytes from the start has been named once already.
-    named = {(one.writer, one.victim) for one in found if one.operator < 0}
-    return tuple(dict.fromkeys(one for one in found if (one.victim, one.writer) not in named or one.operator >= 0))
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(slots=True)
@@ -139,7 +137,8 @@ class _Memory:
         wrong = self.bytes[place : place + len(expected)] != expected
         numbers = self.bytes[place : place + len(expected)][wrong if read is None else wrong & read]
         writers = {self.writers[bisect_right(self.starts, int(number)) - 1] for number in np.unique(numbers)}
-        return [Damage(operator, writer, index) for operator, writer in sorted(writers)]
+        # What shares bytes from the start has been named there.
+        return [Damage(operator, writer, index) for operator, writer in sorted(writers) if operator >= 0]
 
 
 @dataclass(frozen=True, slots=True)
