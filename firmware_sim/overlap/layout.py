@@ -7,7 +7,7 @@ a result are born band by band.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from firmware_sim.memory.head import HeadBuffer
 from firmware_sim.model import Model, Operator, Tensor
 from firmware_sim.overlap.distance import distance_bytes
 from firmware_sim.overlap.rules import rules
-from firmware_sim.overlap.views import View, cut, views
+from firmware_sim.overlap.views import KINDS, View, cut, views
 from firmware_sim.planners.problem import Allowance, Block, Part, Problem, Segment, problem
 
 Key = tuple[int, int]
@@ -48,8 +48,7 @@ def layout(
     times: Lifetimes,
     scratch: Sequence[Block],
     kernels: str,
-    *,
-    copies_only: bool = False,
+    kinds: Collection[str] = KINDS,
 ) -> Layout:
     """Blocks of a model with one subgraph, in which outputs may overlap the inputs that die there.
 
@@ -60,10 +59,10 @@ def layout(
         times: lifetimes as TFLM sees them, by which it places scratch buffers.
         scratch: a block for each operator that asks for scratch buffers.
         kernels: the kernel class.
-        copies_only: see `firmware_sim.overlap.views.views`.
+        kinds: see `firmware_sim.overlap.views.views`.
     """
     planned = {buffer.index: buffer for buffer in buffers}
-    found = {index: view for index, view in _views(model, tensors, planned, copies_only).items() if index in planned}
+    found = {index: view for index, view in _views(model, tensors, planned, kinds).items() if index in planned}
     roots = [index for index, view in found.items() if view.root == index]
     number = {root: position for position, root in enumerate(roots)}
     uses = _uses(model, tensors, found, times)
@@ -77,9 +76,9 @@ def layout(
 
 
 def _views(
-    model: Model, tensors: Sequence[Tensor], planned: Mapping[int, HeadBuffer], copies_only: bool
+    model: Model, tensors: Sequence[Tensor], planned: Mapping[int, HeadBuffer], kinds: Collection[str]
 ) -> dict[int, View]:
-    found = views(model.subgraphs[0], tensors, copies_only=copies_only)
+    found = views(model.subgraphs[0], tensors, kinds)
     return {index: view if view.root in planned else View(index, 0) for index, view in found.items()}
 
 

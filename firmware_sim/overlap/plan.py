@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from firmware_sim import profiles
 from firmware_sim.lifetimes import UNSET, Lifetimes, lifetimes
@@ -14,9 +15,13 @@ from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import Model
 from firmware_sim.overlap.layout import Layout, layout, separate
 from firmware_sim.overlap.rules import class_of, members
+from firmware_sim.overlap.views import CUTS, KINDS, PARTS, View
 from firmware_sim.planners.problem import Block
 from firmware_sim.planners.solve import Solution, solve
 from firmware_sim.profiles import Profile
+
+CHOICES: Final[tuple[Collection[str], ...]] = (KINDS, {CUTS}, {PARTS}, ())
+"""Tensors that may lie inside others: what a plan tries."""
 
 _NO_PLAN = OfflinePlan(())
 # Distances are kept per pair; a network of this many tensors has no business on a microcontroller.
@@ -43,24 +48,34 @@ def profiles_of(kernels: str) -> tuple[Profile, ...]:
     return tuple(build for build in builds if class_of(build) in wanted)
 
 
-def plan(model: Model, kernels: str, *, overlap: bool = True, time_s: float = 1.0) -> HeadPlan:
+def plan(
+    model: Model,
+    kernels: str,
+    *,
+    overlap: bool = True,
+    time_s: float = 1.0,
+    tails: Sequence[Tail] = (),
+    choices: Sequence[Collection[str]] = CHOICES,
+) -> HeadPlan:
     """Plan the head of a model. A plan that it brings along is not looked at.
 
     Scratch buffers are in the plan, each operator's as one piece of the largest size that any build of the class asks for:
     TFLM places them itself, around the tensors, and finds that place or a lower one. Where tensors can lie inside others
-    (`firmware_sim.overlap.views`), the plan with them and the one without are both made.
+    (`firmware_sim.overlap.views`), plans with them and without are made.
 
     Args:
         model: the model.
         kernels: the kernel class; see `firmware_sim.overlap.rules.kernel_classes`.
         overlap: let outputs overlap inputs; otherwise the best plan without overlaps.
         time_s: for the exact search.
+        tails: those of the builds, without a plan, where they are known already; one for each kernel library is enough.
+        choices: which tensors may lie inside others (`firmware_sim.overlap.views.views`); the best is taken.
 
     Raises:
         ModelError: TFLM refuses the model.
         UsageError: there is no such class.
     """
-    tails = [tail(model, profile, _NO_PLAN) for profile in profiles_of(kernels)]
+    tails = tails or [tail(model, profile, _NO_PLAN) for profile in profiles_of(kernels)]
     times = lifetimes(model)
     first = tails[0]
     tensors = [
@@ -76,16 +91,18 @@ def plan(model: Model, kernels: str, *, overlap: bool = True, time_s: float = 1.
     if not overlap or len(model.subgraphs) > 1:
         return _solved(model, separate(tensors, scratch), time_s)
     plans = []
-    for copies_only in (False, True):
-        found = layout(model, first.tensors[0], tensors, times, scratch, kernels, copies_only=copies_only)
-        plans.append(_solved(model, found, time_s))
-        if all(view.root == one for one, view in found.views.items()) or copies_only:
-            break
+    known: list[Mapping[int, View]] = []
+    for kinds in choices:
+        found = layout(model, first.tensors[0], tensors, times, scratch, kernels, kinds)
+        if found.views not in known:
+            known.append(found.views)
+            best = min((one.solution.peak_bytes for one in plans if one.solution), default=None)
+            plans.append(_solved(model, found, time_s, best))
     return min(plans, key=lambda one: one.solution.peak_bytes if one.solution else 0)
 
 
-def _solved(model: Model, found: Layout, time_s: float) -> HeadPlan:
-    solution = solve(found.problem, time_s=time_s)
+def _solved(model: Model, found: Layout, time_s: float, below_bytes: int | None = None) -> HeadPlan:
+    solution = solve(found.problem, time_s=time_s, below_bytes=below_bytes)
     offsets: list[dict[int, int]] = [{} for _ in model.subgraphs]
     for (subgraph, tensor), (block, offset_bytes) in found.places.items():
         offsets[subgraph][tensor] = solution.offsets[block] + offset_bytes

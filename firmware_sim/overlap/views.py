@@ -7,7 +7,7 @@ RESHAPE changes no byte. Each tensor is a view: a root, and where in it the tens
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import prod
 from typing import Final, NamedTuple
 
@@ -24,24 +24,31 @@ class View(NamedTuple):
     offset_bytes: int
 
 
-def views(subgraph: Subgraph, tensors: Sequence[Tensor], *, copies_only: bool = False) -> dict[int, View]:
+CUTS: Final = "cuts"
+PARTS: Final = "parts"
+KINDS: Final = frozenset({CUTS, PARTS})
+"""Tensors that lie inside others: slices, and what is put together. RESHAPE is not a choice."""
+
+
+def views(subgraph: Subgraph, tensors: Sequence[Tensor], kinds: Collection[str] = KINDS) -> dict[int, View]:
     """The view of every tensor that is not constant, its own root where it lies in no other.
 
     Args:
         subgraph: operators in the order of their execution.
         tensors: its tensors with the shapes that the kernels see.
-        copies_only: take RESHAPE alone for a view.
+        kinds: of `KINDS`; others are tensors of their own, and copied.
     """
     inside: dict[int, View] = {}
     written = {index for operator in subgraph.operators for index in operator.outputs}.difference(subgraph.inputs)
     written = {index for index in written if not tensors[index].is_variable}
-    if not copies_only:
+    if PARTS in kinds:
         for operator in subgraph.operators:
             for index, offset in parts(operator, tensors).items():
                 if index in written:
                     inside.setdefault(index, View(operator.outputs[0], offset))
     for operator in subgraph.operators:
-        start = same_bytes(operator, tensors) if copies_only or operator.op == "RESHAPE" else cut(operator, tensors)
+        start = cut(operator, tensors) if CUTS in kinds else None
+        start = same_bytes(operator, tensors) if start is None else start
         if start is None or operator.outputs[0] in inside or operator.outputs[0] not in written:
             continue
         source = tensors[operator.inputs[0]]

@@ -29,7 +29,9 @@ class Found:
     bound_bytes: int
 
 
-def search(problem: Problem, offsets: Sequence[int], bound_bytes: int, *, time_s: float) -> Found:
+def search(
+    problem: Problem, offsets: Sequence[int], bound_bytes: int, *, time_s: float, below_bytes: int | None = None
+) -> Found:
     """Lower a plan and raise its bound until they meet or the time is over.
 
     A distance below zero says that a block may even begin so far below the other; where both orders allow enough of
@@ -40,11 +42,14 @@ def search(problem: Problem, offsets: Sequence[int], bound_bytes: int, *, time_s
         offsets: a valid plan.
         bound_bytes: a peak that no plan is below.
         time_s: when to stop.
+        below_bytes: plans that are not below this are not looked for; the bound does not rise above it either.
     """
     end = time.monotonic() + time_s
     best = tuple(offsets)
     step = problem.step_bytes
     low, high = -(-bound_bytes // step), problem.peak_bytes(best) // step
+    if below_bytes is not None:
+        high = max(min(high, -(-below_bytes // step)), low)
     low = _by_propagation(problem, low, high)
     # First the bound itself, which is most often reached; then halves.
     target = low

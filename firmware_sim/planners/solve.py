@@ -40,34 +40,44 @@ class Solution:
         return self.peak_bytes == self.bound_bytes
 
 
-def greedy(problem: Problem, planner: str) -> Solution:
-    """The plan of one greedy planner, with the bound that costs nothing."""
+def greedy(problem: Problem, planner: str, bound_bytes: int | None = None) -> Solution:
+    """The plan of one greedy planner, with a bound that is known or the one that costs little."""
     start = time.monotonic()
     offsets = first_fit(problem, ORDERS[planner](problem))
-    return _checked(problem, Found(offsets, overlapping_bound_bytes(problem)), planner, start)
+    if bound_bytes is None:
+        bound_bytes = overlapping_bound_bytes(problem)
+    return _checked(problem, Found(offsets, bound_bytes), planner, start)
 
 
-def solve(problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = None) -> Solution:
+def solve(
+    problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = None, below_bytes: int | None = None
+) -> Solution:
     """The best of all greedy planners, made better by exact search.
 
     Args:
         problem: what to place.
         time_s: when to stop searching; the greedy planners are not counted.
         use_cpsat: ask CP-SAT as well; by default where it is installed.
+        below_bytes: a peak that is had already: nothing is searched where no plan can be below it.
 
     Raises:
         UsageError: CP-SAT is asked for and not installed.
     """
     start = time.monotonic()
-    best = min((greedy(problem, name) for name in ORDERS), key=lambda solution: solution.peak_bytes)
+    bound_bytes = overlapping_bound_bytes(problem)
+    best = min((greedy(problem, name, bound_bytes) for name in ORDERS), key=lambda solution: solution.peak_bytes)
     with_cpsat = cpsat.is_installed() if use_cpsat is None else use_cpsat
     solvers = [("search", search, time_s * (_SEARCH_SHARE if with_cpsat else 1))]
     if with_cpsat:
         solvers.append(("cp-sat", cpsat.cpsat, time_s * (1 - _SEARCH_SHARE)))
     for name, solver, seconds in solvers:
-        if best.is_optimal:
+        if best.is_optimal or (below_bytes is not None and best.bound_bytes >= below_bytes):
             break
-        found = solver(problem, best.offsets, best.bound_bytes, time_s=seconds)
+        found = (
+            search(problem, best.offsets, best.bound_bytes, time_s=seconds, below_bytes=below_bytes)
+            if solver is search
+            else solver(problem, best.offsets, best.bound_bytes, time_s=seconds)
+        )
         planner = name if problem.peak_bytes(found.offsets) < best.peak_bytes else best.planner
         best = _checked(problem, found, planner, start)
     return best

@@ -9,14 +9,13 @@ from functools import cached_property
 from firmware_sim.costs import macs
 from firmware_sim.errors import ModelError
 from firmware_sim.memory.account import arena
-from firmware_sim.memory.offline import METADATA, encode
-from firmware_sim.overlap.plan import plan
+from firmware_sim.memory.offline import METADATA, OfflinePlan, encode
+from firmware_sim.memory.tail import tail
+from firmware_sim.overlap.plan import plan, profiles_of
+from firmware_sim.overlap.rules import class_of
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding, banded
 from firmware_sim.rewrite.draft import Draft, model_of
-
-_UNALIGNED = 4  # kernels read their scratch buffers in words
-
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -52,6 +51,12 @@ class Pricer:
     known: dict[tuple[Banding, ...], Price | None] = field(default_factory=dict)
 
     @cached_property
+    def builds(self) -> tuple[Profile, ...]:
+        """The build that is reported, and one for each other kernel library of the class: scratch buffers do not differ."""
+        chosen = {class_of(build): build for build in reversed(profiles_of(self.kernels))}
+        return tuple({**chosen, class_of(self.profile): self.profile}.values())
+
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates without bands."""
         subgraph = self.draft.model.subgraphs[0]
@@ -71,13 +76,15 @@ class Pricer:
     def _price(self, bandings: tuple[Banding, ...]) -> Price | None:
         draft = self.draft_of(bandings)
         model = model_of(draft)
-        found = plan(model, self.kernels, time_s=self.time_s)
+        tails = {build: tail(model, build, OfflinePlan(())) for build in self.builds}
+        found = plan(model, self.kernels, time_s=self.time_s, tails=list(tails.values()))
         if found.solution is None:
             raise ModelError(f"no memory plan: {found.reason}", where=model.path)
         offsets = found.offsets[0]
         words = encode([offsets.get(tensor.index) for tensor in model.subgraphs[0].tensors])
         planned = replace(model, metadata={**model.metadata, METADATA: memoryview(words)})
-        use = arena(planned, self.profile)
+        has_variables = any(tensor.is_variable for tensor in model.subgraphs[0].tensors)
+        use = arena(planned, self.profile, None if has_variables else tails[self.profile])
         extra = sum(
             one.stage.macs(one.stage.steps(rows, one.trimmed)) for one in bandings for rows in one.bands
         ) - sum(one.stage.whole_macs for one in bandings)
@@ -87,7 +94,7 @@ class Pricer:
             max(use.minimum_bytes or 0, use.total_bytes),
             use.head_bytes,
             use.total_bytes,
-            found.solution.bound_bytes,
+            min(found.solution.bound_bytes, use.head_bytes),
             self.macs + extra,
             {numbers[number]: offset for number, offset in offsets.items()},
         )

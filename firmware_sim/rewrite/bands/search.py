@@ -11,12 +11,13 @@ from firmware_sim.rewrite.bands.build import Banding
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.propose import Choice, Proposer
 
-_LIMITS: Final = 14  # between what bands cannot lower and what is needed without
-_FINER: Final = 6  # around the best of these
+_LIMITS: Final = 12  # between what bands cannot lower and what is needed without
+_FINER: Final = 4  # around the best of these
 _ORDERS: Final = ((False,), (True,), (False, True), (True, False))
 _BEYOND: Final = 4.0  # times the multiplications allowed: what the ladder looks at
-_STARTS: Final = 3  # choices that are changed a little
-_WORK: Final = 9_000  # operators priced in changing one of them
+_OPTIMISM: Final = 0.9  # of a limit: what a plan within it may need after all
+_STARTS: Final = 4  # choices that are changed a little
+_WORK: Final = 3_000  # operators priced in changing one of them
 
 Progress = Callable[[str], None]
 
@@ -61,9 +62,16 @@ class Search:
             self.propose(limits)
             best = self.ranked()[0]
             self.propose(_around(best.head_bytes, limits))
-            for start in self.ranked()[:_STARTS]:
+            for start in self.starts():
                 self.improve(start)
         return tuple(self.ranked())
+
+    def starts(self) -> list[Price]:
+        """The best choices of different stages."""
+        found: dict[tuple[tuple[int, int, bool], ...], Price] = {}
+        for price in self.ranked():
+            found.setdefault(tuple((b.stage.first, b.stage.last, b.upward) for b in price.bandings), price)
+        return list(found.values())[:_STARTS]
 
     def ranked(self) -> list[Price]:
         """What is allowed, the best first, then the rest."""
@@ -79,10 +87,19 @@ class Search:
             for order in _ORDERS:
                 choices = self.proposer.best(limit, int(own * _BEYOND), upward=order, most=8)
                 allowed = [choice for choice in choices if choice.macs <= own]
-                for choice in (*allowed[:2], *choices[:1]):
+                for choice in (*allowed[:1], *choices[:1]):
                     seen.setdefault(choice.bandings, choice)
-            for bandings in seen:
-                self.pricer.price(bandings)
+            for choice in seen.values():
+                if not self.is_beaten(choice, limit):
+                    self.pricer.price(choice.bandings)
+
+    def is_beaten(self, choice: Choice, limit_bytes: int) -> bool:
+        """Something known is better in arena and multiplications, even if this needs rather less than its limit."""
+        plain = self.pricer.price(())
+        assert plain is not None
+        least = int(_OPTIMISM * limit_bytes) + plain.total_bytes - plain.head_bytes + choice.tail_bytes
+        macs = self.pricer.macs + choice.macs
+        return any(price and price.arena_bytes <= least and price.macs <= macs for price in self.pricer.known.values())
 
     def improve(self, price: Price) -> None:
         """Change a choice by small steps as long as one of them makes it better."""
