@@ -166,8 +166,8 @@ class _Steps:
         shift = places[victim] - places[output]
         start = cut(self.operator, self.tensors)
         if start is not None and victim == self.operator.inputs[0]:
-            # Element by element, upwards (kernels/slice.cc): what is written lies where it is read, or below.
-            return shift + start >= 0
+            # Element by element, upwards (kernels/slice.cc): what is written lies where it is read, or below, or apart.
+            return shift + start >= 0 or -shift - start >= tensor_bytes(self.tensors[output])
         joined = parts(self.operator, self.tensors)
         if victim in joined:
             return self._joins(joined, victim, shift)

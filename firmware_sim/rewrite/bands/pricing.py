@@ -47,7 +47,7 @@ class Pricer:
     draft: Draft
     kernels: str
     profile: Profile
-    time_s: float = 0.3
+    time_s: float = 0.1
     known: dict[tuple[Banding, ...], Price | None] = field(default_factory=dict)
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
 from firmware_sim.memory.elements import round_up
@@ -108,7 +109,7 @@ class Search:
         while is_better and left > 0:
             is_better = False
             for bandings in self.neighbours(price):
-                if bandings in self.pricer.known:
+                if bandings in self.pricer.known or _share_layers(bandings):
                     continue
                 left -= sum(len(one.stage.layers) * len(one.heights) for one in bandings) + len(self.proposer.peaks)
                 if left <= 0:
@@ -154,6 +155,10 @@ class Search:
         for start, stop in ((first - 1, end), (first + 1, end), (first, end - 1), (first, end + 1)):
             if 0 <= start < stop < len(positions):
                 yield positions[start], positions[stop] - 1
+
+
+def _share_layers(bandings: Sequence[Banding]) -> bool:
+    return any(one.stage.last >= other.stage.first for one, other in pairwise(bandings))
 
 
 def _neighbours(count: int) -> Iterator[tuple[int, int]]:
