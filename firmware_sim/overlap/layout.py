@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from firmware_sim.lifetimes import UNSET, Lifetimes
@@ -128,7 +129,7 @@ def _block(root: int, found: Mapping[int, View], planned: Mapping[int, HeadBuffe
     )
     edges = sorted({edge for use in uses for edge in (use.start, use.end)})
     segments: list[Segment] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         covering = [use for use in uses if use.start <= start and end <= use.end]
         if not covering:
             continue
@@ -211,5 +212,3 @@ def _around_scratch(
                 below = round_up(block.size_bytes - view.offset_bytes)
                 apart[position, one] = max(apart.get((position, one), above), above)
                 apart[one, position] = max(apart.get((one, position), below), below)
-
-

@@ -90,7 +90,7 @@ def plan(
     # Called subgraphs keep TFLM's lifetimes and full separation: their inputs are written from outside, time and again.
     if not overlap or len(model.subgraphs) > 1:
         return _solved(model, separate(tensors, scratch), time_s)
-    plans = []
+    plans: list[HeadPlan] = []
     known: list[Mapping[int, View]] = []
     for kinds in choices:
         found = layout(model, first.tensors[0], tensors, times, scratch, kernels, kinds)

@@ -51,7 +51,7 @@ def replay(
     read = {index for operator in subgraph.operators for index in operator.inputs} | set(subgraph.outputs)
     written = {index for operator in subgraph.operators for index in operator.outputs}
     memory = _Memory(tensors, places)
-    found = []
+    found: list[Damage] = []
     # Planned but written by no operator: taken to be in use from the start, as inputs are.
     start = sorted(index for index in places if index in subgraph.inputs or (index in read and index not in written))
     for position, index in enumerate(start):

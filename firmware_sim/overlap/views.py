@@ -76,7 +76,12 @@ def same_bytes(operator: Operator, tensors: Sequence[Tensor]) -> int | None:
 
 def cut(operator: Operator, tensors: Sequence[Tensor]) -> int | None:
     """Where in its input the output of a SLICE begins, in bytes, if it is a run of bytes there."""
-    if operator.is_custom or operator.op != "SLICE" or min(operator.inputs, default=-1) < 0 or len(operator.inputs) != 3:
+    if (
+        operator.is_custom
+        or operator.op != "SLICE"
+        or min(operator.inputs, default=-1) < 0
+        or len(operator.inputs) != 3
+    ):
         return None
     source, result = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
     begin = _integers(tensors[operator.inputs[1]])

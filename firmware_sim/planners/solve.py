@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from firmware_sim.errors import InternalError
 from firmware_sim.planners import cpsat
@@ -67,17 +69,15 @@ def solve(
     bound_bytes = overlapping_bound_bytes(problem)
     best = min((greedy(problem, name, bound_bytes) for name in ORDERS), key=lambda solution: solution.peak_bytes)
     with_cpsat = cpsat.is_installed() if use_cpsat is None else use_cpsat
-    solvers = [("search", search, time_s * (_SEARCH_SHARE if with_cpsat else 1))]
+    solvers: list[tuple[str, Callable[..., Found], float]] = [
+        ("search", partial(search, below_bytes=below_bytes), time_s * (_SEARCH_SHARE if with_cpsat else 1))
+    ]
     if with_cpsat:
         solvers.append(("cp-sat", cpsat.cpsat, time_s * (1 - _SEARCH_SHARE)))
     for name, solver, seconds in solvers:
         if best.is_optimal or (below_bytes is not None and best.bound_bytes >= below_bytes):
             break
-        found = (
-            search(problem, best.offsets, best.bound_bytes, time_s=seconds, below_bytes=below_bytes)
-            if solver is search
-            else solver(problem, best.offsets, best.bound_bytes, time_s=seconds)
-        )
+        found = solver(problem, best.offsets, best.bound_bytes, time_s=seconds)
         planner = name if problem.peak_bytes(found.offsets) < best.peak_bytes else best.planner
         best = _checked(problem, found, planner, start)
     return best

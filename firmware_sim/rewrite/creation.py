@@ -1,4 +1,4 @@
-"""Records of tensors, operators and operator codes that a pass has made: what the file that is rewritten has no record for."""
+"""Records of tensors, operators and operator codes that a pass has made: what is in no record of the file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def operator_record(operator: Operator) -> Record:
         raise InternalError(f"an operator {operator.op} cannot be made")
     options = OPTIONS.get(name)
     defaults = {} if options is None else {field.name: field.default for field in options.fields.values()}
-    values = {key: value for key, value in operator.options.items() if defaults.get(key) != value}
+    values: dict[str, Value] = {
+        key: value
+        for key, value in operator.options.items()
+        if defaults.get(key) != value and not isinstance(value, str)
+    }
     code = _code_of(name)
     return Record("Operator", {"builtin_options_type": code, "builtin_options": Record(name, values)})
 

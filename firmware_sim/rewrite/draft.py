@@ -127,7 +127,8 @@ def _numbered(graph: DraftGraph, before: Subgraph) -> Subgraph:
             replace(
                 operator,
                 index=position,
-                **{name: tuple(_renumbered(getattr(operator, name), numbers)) for name in ("inputs", "outputs")},
+                inputs=tuple(_renumbered(operator.inputs, numbers)),
+                outputs=tuple(_renumbered(operator.outputs, numbers)),
             )
             for position, operator in enumerate(graph.operators)
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _FORMS = ("explicit",)
 
 
-class Share(click.ParamType):
+class Share(click.ParamType):  # type: ignore[type-arg]  # not generic in older clicks
     """A share, written as "10%" or 0.1."""
 
     name = "share"
@@ -33,7 +34,7 @@ class Share(click.ParamType):
         return share
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]
     """Bytes, such as "96 KiB"."""
 
     name = "size"
@@ -87,7 +88,9 @@ def wants_bands(
     from firmware_sim.errors import UsageError
 
     if bands and without:
-        raise UsageError(f"--no-{without[0]} does not go with --bands, which needs all passes and decides on each PAD itself")
+        raise UsageError(
+            f"--no-{without[0]} does not go with --bands, which needs all passes and decides on each PAD itself"
+        )
     if not bands and (max_extra_macs is not None or arena is not None or form is not None or format_ == "flow"):
         raise UsageError("--max-extra-macs, --arena, --form and --format flow go with --bands")
     return bands
@@ -105,11 +108,12 @@ def with_bands(
     from firmware_sim.errors import UsageError
     from firmware_sim.report.bands import BandsReport
     from firmware_sim.rewrite.bands.proof import prove_tensors
-    from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS, bands
+    from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS
+    from firmware_sim.rewrite.bands.run import bands as rewrite
     from firmware_sim.rewrite.proof import prove
 
     progress = _Progress()
-    found = bands(
+    found = rewrite(
         content,
         kernels=kernels,
         profile=profile,
@@ -138,7 +142,7 @@ class _Progress:
     """One line on a terminal, nothing anywhere else."""
 
     def __init__(self) -> None:
-        self.is_on = click.get_text_stream("stderr").isatty()
+        self.is_on = sys.stderr.isatty()
 
     def show(self, text: str) -> None:
         if self.is_on:

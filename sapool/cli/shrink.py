@@ -88,8 +88,8 @@ def command(
     Before anything is written, both files are run in TFLM on 100 random and extreme inputs (with sapool[tflm] installed;
     otherwise the report says that it was not done), and the plan is replayed operator by operator for its kernels.
 
-    With --bands, early layers are computed in bands of rows besides, which takes two or three times less arena for a few more
-    multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well.
+    With --bands, early layers are computed in bands of rows besides, which takes two or three times less arena for a few
+    more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well.
     """
     from firmware_sim.files import write_atomic
     from firmware_sim.report.bands import render as render_bands
@@ -100,11 +100,11 @@ def command(
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]
     if wants_bands(bands, format_, max_extra_macs, arena, form, without):
-        result, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, str(model))
+        in_bands, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, str(model))
         if output is not None:
             write_atomic(output, rewritten)
             click.echo(f"wrote {output}", err=True)
-        emit(render_bands(result, format_), report)
+        emit(render_bands(in_bands, format_), report)
         return
     shrunk = shrink(content, kernels=wanted, profile=profile, without=without, name=str(model))
     result = ShrinkReport(shrunk, *_proof(content, shrunk, str(model)))

@@ -76,7 +76,7 @@ def _band(stage: BandedStage, band: int, wanted: Rows, top: float) -> str:
         title = f"band {band + 1}: rows {rows.start} to {rows.end - 1}"
         parts.append(
             f'<rect x="{number(x)}" y="{number(top + _TOP + rows.start * scale)}" width="{number(_COLUMN / 2)}" '
-            f'height="{number(rows.count * scale)}" fill="{_COLOURS[band % len(_COLOURS)]}" fill-opacity="0.75" '
+            f'height="{number(rows.height * scale)}" fill="{_COLOURS[band % len(_COLOURS)]}" fill-opacity="0.75" '
             f'stroke="#ffffff"><title>{title}</title></rect>\n'
         )
     return "".join(parts)

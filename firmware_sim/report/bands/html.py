@@ -1,4 +1,4 @@
-"""The format `html`: one page with both arena maps, how the bands flow, and the ladder; it loads nothing and runs nothing."""
+"""The format `html`: one page with both arena maps, the flow of the bands and the ladder; it loads and runs nothing."""
 
 from __future__ import annotations
 

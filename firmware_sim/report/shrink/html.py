@@ -22,7 +22,9 @@ def render(report: ShrinkReport) -> str:
     before, after = shrunk.before, shrunk.after
     old, new = maps(report, style=False)
     rows = [("before", "", before.arena.head_bytes, before.arena.total_bytes, before.model.bytes)]
-    rows += [(use.name, DESCRIPTIONS[use.name], use.head_bytes, use.total_bytes, use.model_bytes) for use in shrunk.passes]
+    rows += [
+        (use.name, DESCRIPTIONS[use.name], use.head_bytes, use.total_bytes, use.model_bytes) for use in shrunk.passes
+    ]
     builds = [
         (
             build.profile,

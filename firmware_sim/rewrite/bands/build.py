@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
 from firmware_sim.model import Operator, Tensor
@@ -120,7 +121,7 @@ class _Writer:
         if (index, rows) not in slices:
             output = self.part(index, rows, number)
             begin = self.constant((0, rows.start - there.start, 0, 0), (4,))
-            size = self.constant((-1, rows.count, -1, -1), (4,))
+            size = self.constant((-1, rows.height, -1, -1), (4,))
             version = _SLICE[self.tensors[made].type]
             self.operators.append(Operator(NEW_OPERATOR, "SLICE", version, (made, begin, size), (output,)))
             slices[index, rows] = output
@@ -131,8 +132,8 @@ class _Writer:
         while len(parts) > _MOST_PARTS:
             groups = -(-len(parts) // _MOST_PARTS)
             edges = [len(parts) * number // groups for number in range(groups + 1)]
-            joined = []
-            for start, end in zip(edges, edges[1:], strict=False):
+            joined: list[int] = []
+            for start, end in pairwise(edges):
                 height = sum(self.tensors[part].shape[1] for part in parts[start:end])
                 joined.append(self.part(result, Rows(0, height), len(joined), "rows"))
                 self.concatenation(parts[start:end], joined[-1])
@@ -147,7 +148,7 @@ class _Writer:
     def part(self, index: int, rows: Rows, number: int, what: str = "band") -> int:
         """A new tensor for some rows of a tensor of the file."""
         whole = self.tensors[index]
-        shape = (1, rows.count, *whole.shape[2:])
+        shape = (1, rows.height, *whole.shape[2:])
         made = self.next
         self.next += 1
         self.tensors[made] = replace(whole, index=made, name=f"{whole.name};{what}{number}", shape=shape)

@@ -109,8 +109,8 @@ class StageCosts:
             output = step.layer.output
             for index, rows in zip(step.layer.data, step.inputs, strict=True):
                 if index != stage.source and last_read[index] == position:
-                    live[index] = rows.count * bytes_of[index]
-            made = step.output.count * bytes_of[output]
+                    live[index] = rows.height * bytes_of[index]
+            made = step.output.height * bytes_of[output]
             shared = self._shared(step, made, dying, upward, {i for i in step.layer.data if last_read[i] == position})
             scratch = self.scratch.get(step.layer.operator.index, 0)
             peak = max(peak, fixed + sum(live.values()) + made - shared + scratch)
@@ -121,8 +121,8 @@ class StageCosts:
         return peak
 
     def _shared(self, step: Step, made: int, dying: int, upward: bool, ending: set[int]) -> int:
-        heights = tuple(rows.count for rows in step.inputs)
-        distances = self.distances.of(step.layer, heights, step.output.count)
+        heights = tuple(rows.height for rows in step.inputs)
+        distances = self.distances.of(step.layer, heights, step.output.height)
         best = 0
         for index in ending:
             distance = distances[index]
@@ -131,4 +131,3 @@ class StageCosts:
             size = dying if index == self.stage.source else made
             best = max(best, min(made - distance, size))
         return best
-

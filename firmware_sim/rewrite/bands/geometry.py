@@ -19,7 +19,7 @@ class Rows(NamedTuple):
     end: int
 
     @property
-    def count(self) -> int:
+    def height(self) -> int:
         """How many."""
         return self.end - self.start
 
@@ -118,7 +118,7 @@ class Window(NamedTuple):
         least = self.reads(wanted)
         if not self.is_same:
             return Rows(wanted.start * self.stride, (wanted.end - 1) * self.stride + self.span)
-        for count in range(least.count, self.size):
+        for count in range(least.height, self.size):
             for start in range(max(least.end - count, 0), min(least.start, self.size - count) + 1):
                 band = Rows(start, start + count)
                 rows = self.computed(band)
@@ -129,10 +129,10 @@ class Window(NamedTuple):
     def computed(self, band: Rows) -> Rows | None:
         """See `Reach`."""
         if self.is_same:
-            count = -(-band.count // self.stride)
-            pad = same_padding(band.count, count, self.kernel, self.stride, self.dilation)
+            count = -(-band.height // self.stride)
+            pad = same_padding(band.height, count, self.kernel, self.stride, self.dilation)
         else:
-            count, pad = (band.count - self.span) // self.stride + 1, 0
+            count, pad = (band.height - self.span) // self.stride + 1, 0
         first = band.start + self.pad - pad
         if first % self.stride or count < 1 or first < 0 or first // self.stride + count > self.out:
             return None

@@ -17,8 +17,8 @@ from firmware_sim.schema import PADDING
 _WINDOWED: Final = frozenset({"AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D"})
 _ELEMENTWISE: Final = frozenset(
     {
-        "ABS", "ADD", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "QUANTIZE", "RELU", "RELU6", "SUB",
-        "TANH",
+        "ABS", "ADD", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "QUANTIZE", "RELU", "RELU6",
+        "SUB", "TANH",
     }
 )  # fmt: skip
 _TYPES: Final = ("INT8", "INT16")

@@ -17,6 +17,7 @@ from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding, banded
 from firmware_sim.rewrite.draft import Draft, model_of
 
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """What a choice of bands costs.
@@ -85,9 +86,9 @@ class Pricer:
         planned = replace(model, metadata={**model.metadata, METADATA: memoryview(words)})
         has_variables = any(tensor.is_variable for tensor in model.subgraphs[0].tensors)
         use = arena(planned, self.profile, None if has_variables else tails[self.profile])
-        extra = sum(
-            one.stage.macs(one.stage.steps(rows, one.trimmed)) for one in bandings for rows in one.bands
-        ) - sum(one.stage.whole_macs for one in bandings)
+        extra = sum(one.stage.macs(one.stage.steps(rows, one.trimmed)) for one in bandings for rows in one.bands) - sum(
+            one.stage.whole_macs for one in bandings
+        )
         numbers = sorted(draft.graphs[0].tensors)
         return Price(
             bandings,

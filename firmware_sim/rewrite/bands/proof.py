@@ -1,7 +1,7 @@
 """Shows in TFLM that what lies between the layers is the same too, and in LiteRT that the file is right without its plan.
 
-`firmware_sim.rewrite.proof` compares the outputs of whole models. Here both files are cut off behind the operator that writes
-a tensor that they have in common, so that this tensor is an output, while every tensor stays where the plan puts it. Each
+`firmware_sim.rewrite.proof` compares the outputs of whole models. Here both files are cut off behind the operator that
+writes a tensor that they have in common, so that this tensor is an output, while every tensor stays where the plan puts it. Each
 input is run twice on one interpreter: what a run leaves behind must not matter.
 """
 

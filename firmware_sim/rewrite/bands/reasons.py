@@ -25,9 +25,7 @@ def reason_against(proposer: Proposer, most_macs: int) -> str:
     inputs = [graph.tensors[index] for index in graph.inputs]
     wide = next((tensor for tensor in inputs if tensor.type not in ("INT8", "UINT8")), None)
     if wide is not None and wide.index in operator.inputs:
-        return (
-            f"{where}, where the {wide.type} input has to be there as a whole; export the model with an int8 input"
-        )
+        return f"{where}, where the {wide.type} input has to be there as a whole; export the model with an int8 input"
     if any(index in graph.inputs for index in operator.inputs) and peaks[position] <= proposer.floor_bytes():
         return f"{where}, and the input has to be there as a whole; a smaller input would help"
     found = layers[position]

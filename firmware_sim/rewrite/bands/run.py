@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from firmware_sim import memreport
@@ -184,9 +185,7 @@ def _prepared(draft: Draft, kernels: str) -> Draft:
     return open_draft(finish(draft.with_graph(0, graph)), name=draft.model.path)
 
 
-def _finished(
-    content: bytes, plain: Shrunk, price: Price, search: Search, kernels: str, name: str
-) -> Shrunk | None:
+def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kernels: str, name: str) -> Shrunk | None:
     """The file of a choice and its account; None where some build would get worse, or a kernel could not bear the plan."""
     draft = search.pricer.draft_of(price.bandings)
     metadata = {RECORD: stored.record(kernels, bands=EXPLICIT)}
@@ -248,7 +247,7 @@ def _rungs(prices: Sequence[Price], chosen: Price | None) -> tuple[Rung, ...]:
         # The step that is missed least goes first.
         gains = [
             (one.arena_bytes - other.arena_bytes, number)
-            for number, (one, other) in enumerate(zip(rungs, rungs[1:], strict=False), 1)
+            for number, (one, other) in enumerate(pairwise(rungs), 1)
             if other is not chosen
         ]
         del rungs[min(gains)[1]]

@@ -95,7 +95,7 @@ class Stage:
 
     def macs(self, steps: Sequence[Step]) -> int:
         """Multiply-accumulates of a band."""
-        return sum(step.layer.row_macs * step.output.count for step in steps)
+        return sum(step.layer.row_macs * step.output.height for step in steps)
 
     @cached_property
     def whole_macs(self) -> int:
