@@ -367,14 +367,14 @@ def test_an_arena_is_reached_with_the_fewest_multiplications(found: tuple[bytes,
     ("content", "reason"),
     [
         (tflite(Graph([T([1, 64, 64, 3], "FLOAT32", scale=()), T([1, 64, 64, 3])],
-                      [Op("QUANTIZE", [0], [1])], inputs=[0], outputs=[1])), "FLOAT32 input has to be there as a whole"),
+                      [Op("QUANTIZE", [0], [1])], inputs=[0], outputs=[1])), "int8 input, which takes less than FLOAT32"),
         (tflite(Graph([T([1, 16, 16, 8]), T([1, 16, 16, 8]), T([1, 16, 16, 8])],
-                      [Op("ADD", [0, 1], [2], ("AddOptions", {}))], inputs=[0, 1], outputs=[2])), "input would help"),
+                      [Op("ADD", [0, 1], [2], ("AddOptions", {}))], inputs=[0, 1], outputs=[2])), "smaller input would"),
         (tflite(Graph([T([1, 8]), T([64, 8], data=bytes(512)), T([1, 64]), T([8, 64], data=bytes(512)), T([1, 8])],
                       [Op("FULLY_CONNECTED", [0, 1, -1], [2], ("FullyConnectedOptions", {})),
                        Op("FULLY_CONNECTED", [2, 3, -1], [4], ("FullyConnectedOptions", {}))],
                       inputs=[0], outputs=[4])), r"FULLY_CONNECTED\) does not work row by row"),
-        (network([Layer("conv", 3, 2, 4)]), "more multiplications make the arena smaller|smaller input would help"),
+        (network([Layer("conv", 3, 2, 4)]), "more multiplications make the arena smaller"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_banded_says_why(content: bytes, reason: str):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from firmware_sim.memory.elements import tensor_bytes
 from firmware_sim.model import Model
 from firmware_sim.rewrite.bands.propose import Proposer
+
+_NEARLY: Final = 0.95  # of the head: what is above the input is not worth bands
 
 
 def unfit(model: Model) -> str:
@@ -15,19 +20,19 @@ def unfit(model: Model) -> str:
     return ""
 
 
-def reason_against(proposer: Proposer, most_macs: int) -> str:
-    """Why no bands made the arena smaller."""
+def reason_against(proposer: Proposer, most_macs: int, head_bytes: int) -> str:
+    """Why no bands made the arena smaller than a plan with a head of `head_bytes` does."""
     graph = proposer.pricer.draft.graphs[0]
     peaks, layers = proposer.peaks, proposer.cuts.layers
     position = max(range(len(peaks)), key=lambda one: peaks[one])
     operator = graph.operators[position]
     where = f"the peak is at operator {operator.index} ({operator.op})"
     inputs = [graph.tensors[index] for index in graph.inputs]
+    count = sum(tensor_bytes(tensor) for tensor in inputs)
     wide = next((tensor for tensor in inputs if tensor.type not in ("INT8", "UINT8")), None)
-    if wide is not None and wide.index in operator.inputs:
-        return f"{where}, where the {wide.type} input has to be there as a whole; export the model with an int8 input"
-    if any(index in graph.inputs for index in operator.inputs) and peaks[position] <= proposer.floor_bytes():
-        return f"{where}, and the input has to be there as a whole; a smaller input would help"
+    if count >= _NEARLY * head_bytes:
+        remedy = "a smaller input" if wide is None else f"an int8 input, which takes less than {wide.type},"
+        return f"the input has to be there as a whole, {count:,} bytes of {head_bytes:,}; {remedy} would help"
     found = layers[position]
     if isinstance(found, str):
         return f"{where}: {found}"

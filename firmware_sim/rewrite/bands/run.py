@@ -145,7 +145,7 @@ def bands(
             rungs = _rungs([entry[0] for entry in prices], price)
             stages = tuple(_stage(search, banding) for banding in price.bandings)
             return Banded(found, EXPLICIT, stages, rungs, macs, _new_operators(content, found.content))
-    reason = reason_against(searches[0].proposer, goal.most_macs)
+    reason = reason_against(searches[0].proposer, goal.most_macs, plain.after.arena.head_bytes)
     return Banded(plain, None, (), _rungs([entry[0] for entry in prices], None), macs, reason=reason)
 
 
