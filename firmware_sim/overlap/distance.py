@@ -7,6 +7,7 @@ that it or a later pixel still reads. Output and input may share bytes if the in
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ def distance_bytes(rules: Iterable[Rule], input: int) -> int | None:
     return largest
 
 
+@lru_cache(maxsize=1 << 13)  # a search plans the same layers hundreds of times
 def _windowed(geometry: Windows, rule: Rule) -> int:
     rows = _starts(geometry.height) * geometry.width.size
     starts = (rows[:, None] + _starts(geometry.width)[None, :]).reshape(-1) * geometry.in_bytes

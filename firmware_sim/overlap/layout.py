@@ -24,6 +24,8 @@ from firmware_sim.planners.problem import Allowance, Block, Part, Problem, Segme
 Key = tuple[int, int]
 """Subgraph and tensor."""
 
+Distances = Sequence[Sequence[tuple[int, int]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -48,7 +50,7 @@ def layout(
     buffers: Sequence[HeadBuffer],
     times: Lifetimes,
     scratch: Sequence[Block],
-    kernels: str,
+    distances: Distances,
     kinds: Collection[str] = KINDS,
 ) -> Layout:
     """Blocks of a model with one subgraph, in which outputs may overlap the inputs that die there.
@@ -59,7 +61,7 @@ def layout(
         buffers: those of them that the plan places.
         times: lifetimes as TFLM sees them, by which it places scratch buffers.
         scratch: a block for each operator that asks for scratch buffers.
-        kernels: the kernel class.
+        distances: see `distances`.
         kinds: see `firmware_sim.overlap.views.views`.
     """
     planned = {buffer.index: buffer for buffer in buffers}
@@ -68,7 +70,7 @@ def layout(
     number = {root: position for position, root in enumerate(roots)}
     uses = _uses(model, tensors, found, times)
     blocks = [_block(root, found, planned, uses[root]) for root in roots]
-    allowances = list(_allowances(model, tensors, found, number, blocks, kernels))
+    allowances = list(_allowances(model, tensors, found, number, blocks, distances))
     puzzle = problem([*blocks, *scratch], allowances)
     apart = {key: round_up(distance) for key, distance in puzzle.apart.items()}
     _around_scratch(apart, scratch, found, number, planned)
@@ -147,7 +149,7 @@ def _allowances(
     found: Mapping[int, View],
     number: Mapping[int, int],
     blocks: Sequence[Block],
-    kernels: str,
+    distances: Distances,
 ) -> Iterator[Allowance]:
     """What an operator may write over: the bytes of its inputs that are read no more."""
     for operator in model.subgraphs[0].operators:
@@ -155,7 +157,7 @@ def _allowances(
         if output not in found:
             continue
         time = operator.index + 1
-        for index, distance in _distances(operator, tensors, kernels):
+        for index, distance in distances[operator.index]:
             if index not in found or found[index].root == found[output].root:
                 continue
             above, below = found[index], found[output]
@@ -171,6 +173,11 @@ def _allowances(
                             Part(number[below.root], lower),
                             min(apart, other.end - other.start),
                         )
+
+
+def distances(model: Model, tensors: Sequence[Tensor], kernels: str) -> Distances:
+    """What each operator of the first subgraph may write over, as (input, least distance above the output)."""
+    return [tuple(_distances(operator, tensors, kernels)) for operator in model.subgraphs[0].operators]
 
 
 def _distances(operator: Operator, tensors: Sequence[Tensor], kernels: str) -> Iterator[tuple[int, int]]:

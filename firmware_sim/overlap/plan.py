@@ -13,7 +13,7 @@ from firmware_sim.memory.head import HeadBuffer, head_buffers
 from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import Model
-from firmware_sim.overlap.layout import Layout, layout, separate
+from firmware_sim.overlap.layout import Layout, distances, layout, separate
 from firmware_sim.overlap.rules import class_of, members
 from firmware_sim.overlap.views import CUTS, KINDS, PARTS, View
 from firmware_sim.planners.problem import Block
@@ -92,8 +92,9 @@ def plan(
         return _solved(model, separate(tensors, scratch), time_s)
     plans: list[HeadPlan] = []
     known: list[Mapping[int, View]] = []
+    apart = distances(model, first.tensors[0], kernels)
     for kinds in choices:
-        found = layout(model, first.tensors[0], tensors, times, scratch, kernels, kinds)
+        found = layout(model, first.tensors[0], tensors, times, scratch, apart, kinds)
         if found.views not in known:
             known.append(found.views)
             best = min((one.solution.peak_bytes for one in plans if one.solution), default=None)
