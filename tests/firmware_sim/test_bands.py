@@ -291,7 +291,7 @@ def test_bands_need_less_than_any_plan_without(found: tuple[bytes, BandsReport])
     plain = Pricer(open_draft(content), "reference", get("host64")).price(())
     assert plain is not None
     assert shrunk.after.arena.total_bytes < plain.total_bytes
-    assert shrunk.after.arena.head_bytes < shrunk.before.arena.head_bytes / 2
+    assert shrunk.after.arena.head_bytes < 0.6 * shrunk.before.arena.head_bytes
     assert sum(layer.macs for layer in shrunk.after.layers) <= 1.3 * banded_.macs
     assert banded_.operators == ("CONCATENATION", "SLICE")
     assert Tflm(shrunk.content).arena.total_bytes == shrunk.after.arena.total_bytes
