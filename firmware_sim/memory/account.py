@@ -78,10 +78,14 @@ def account(
     )
 
 
-def arena(model: Model, profile: Profile) -> ArenaUse:
-    """The arena of `account` alone, for callers that price many models; nothing that TFLM may refuse is looked for."""
+def arena(model: Model, profile: Profile, finished: Tail | None = None) -> ArenaUse:
+    """The arena of `account` alone, for callers that price many models; nothing that TFLM may refuse is looked for.
+
+    `finished` is the tail, where it is known already; of a model without variables it does not depend on the plan.
+    """
     plan = offline_plan(model)
-    finished = tail(model, profile, plan)
+    if finished is None:
+        finished = tail(model, profile, plan)
     buffers = head_buffers(model.subgraphs, finished.tensors, finished.scratch, lifetimes(model), plan)
     offsets = get(_PLANNER)([buffer.request for buffer in buffers])
     return _arena(model, profile, finished, buffers, offsets, plan, ())

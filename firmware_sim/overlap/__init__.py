@@ -3,6 +3,8 @@
 rules.json   per kind of operator and kernel library: in which steps a kernel reads and writes, with the source
 rules.py     finds the rule of an operator
 windows.py   where convolutions and pools read
+views.py     tensors that lie inside others
+layout.py    the blocks of a plan, and how far apart they have to be
 distance.py  how far above its output an input has to begin
 replay.py    checks a finished plan step by step, without these distances
 standing.py  how the plan of a file stands to the kernels of a profile

@@ -9,6 +9,7 @@ the last one of the input must not begin below that of the output.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ def distance_bytes(rules: Iterable[Rule], input: int) -> int | None:
     return largest
 
 
+@lru_cache(maxsize=1 << 13)  # a search plans the same layers hundreds of times
 def _windowed(geometry: Windows, rule: Rule) -> int:
     rows = _starts(geometry.height) * geometry.width.size
     starts = (rows[:, None] + _starts(geometry.width)[None, :]).reshape(-1) * geometry.in_bytes

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from firmware_sim import profiles
 from firmware_sim.lifetimes import UNSET, Lifetimes, lifetimes
-from firmware_sim.memory.elements import round_up, tensor_bytes
+from firmware_sim.memory.elements import round_up
 from firmware_sim.memory.head import HeadBuffer, head_buffers
 from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.tail import Tail, tail
-from firmware_sim.model import Model, Tensor
-from firmware_sim.overlap.distance import distance_bytes
-from firmware_sim.overlap.rules import class_of, members, rules
-from firmware_sim.planners.problem import Allowance, Block, Part, problem
+from firmware_sim.model import Model
+from firmware_sim.overlap.layout import Layout, distances, layout, separate
+from firmware_sim.overlap.rules import class_of, members
+from firmware_sim.overlap.views import CUTS, KINDS, PARTS, View
+from firmware_sim.planners.problem import Block
 from firmware_sim.planners.solve import Solution, solve
 from firmware_sim.profiles import Profile
+
+CHOICES: Final[tuple[Collection[str], ...]] = (KINDS, {CUTS}, {PARTS}, ())
+"""Tensors that may lie inside others: what a plan tries."""
 
 _NO_PLAN = OfflinePlan(())
 # Distances are kept per pair; a network of this many tensors has no business on a microcontroller.
@@ -50,11 +55,14 @@ def plan(
     overlap: bool = True,
     time_s: float = 1.0,
     builds: Sequence[Profile] | None = None,
+    tails: Sequence[Tail] = (),
+    choices: Sequence[Collection[str]] = CHOICES,
 ) -> HeadPlan:
     """Plan the head of a model. A plan that it brings along is not looked at.
 
     Scratch buffers are in the plan, each operator's as one piece of the largest size that any build of the class asks for:
-    TFLM places them itself, around the tensors, and finds that place or a lower one.
+    TFLM places them itself, around the tensors, and finds that place or a lower one. Where tensors can lie inside others
+    (`firmware_sim.overlap.views`), plans with them and without are made.
 
     Args:
         model: the model.
@@ -62,12 +70,14 @@ def plan(
         overlap: let outputs overlap inputs; otherwise the best plan without overlaps.
         time_s: for the exact search; 0 for one that gives up after a few nodes.
         builds: those of the class whose scratch buffers count; None for all.
+        tails: those of the builds, without a plan, where they are known already; one for each kernel library is enough.
+        choices: which tensors may lie inside others (`firmware_sim.overlap.views.views`); the best is taken.
 
     Raises:
         ModelError: TFLM refuses the model.
         UsageError: there is no such class.
     """
-    tails = [tail(model, profile, _NO_PLAN) for profile in builds or profiles_of(kernels)]
+    tails = tails or [tail(model, profile, _NO_PLAN) for profile in builds or profiles_of(kernels)]
     times = lifetimes(model)
     first = tails[0]
     tensors = [
@@ -78,12 +88,30 @@ def plan(
     reason = _reason_against(model, tails, tensors)
     if reason:
         return HeadPlan((), None, reason)
-    layout = _Layout.of(model, first.tensors, tensors, kernels, overlap)
-    blocks = [*layout.blocks, *_scratch(tails, times)]
-    solution = solve(problem(blocks, layout.allowances), time_s=time_s)
+    scratch = _scratch(tails, times)
+    # Called subgraphs keep TFLM's lifetimes and full separation: their inputs are written from outside, time and again.
+    if not overlap or len(model.subgraphs) > 1:
+        return _solved(model, separate(tensors, scratch), time_s)
+    plans: list[HeadPlan] = []
+    known: list[Mapping[int, View]] = []
+    apart = distances(model, first.tensors[0], kernels)
+    for kinds in choices:
+        found = layout(model, first.tensors[0], tensors, times, scratch, apart, kinds)
+        if found.views not in known:
+            known.append(found.views)
+            below_bytes = min((one.solution.peak_bytes for one in plans if one.solution), default=None)
+            plans.append(_solved(model, found, time_s, below_bytes))
+    best = min(plans, key=lambda one: one.solution.peak_bytes if one.solution else 0)
+    # Another choice may have been given up with a plan that is worse and a bound that is lower.
+    bound_bytes = min(one.solution.bound_bytes for one in plans if one.solution)
+    return replace(best, solution=replace(best.solution, bound_bytes=bound_bytes)) if best.solution else best
+
+
+def _solved(model: Model, found: Layout, time_s: float, below_bytes: int | None = None) -> HeadPlan:
+    solution = solve(found.problem, time_s=time_s, below_bytes=below_bytes)
     offsets: list[dict[int, int]] = [{} for _ in model.subgraphs]
-    for (subgraph, tensor), block in layout.block_of.items():
-        offsets[subgraph][tensor] = solution.offsets[block]
+    for (subgraph, tensor), (block, offset_bytes) in found.places.items():
+        offsets[subgraph][tensor] = solution.offsets[block] + offset_bytes
     return HeadPlan(tuple(offsets), solution)
 
 
@@ -101,76 +129,6 @@ def _reason_against(model: Model, tails: Sequence[Tail], tensors: Sequence[HeadB
         return "several subgraphs with variable tensors, whose places TensorFlow Lite Micro would confuse"
     orphan = next((buffer for buffer in tensors if buffer.request.first == UNSET != buffer.request.last), None)
     return "" if orphan is None else f"tensor {orphan.name!r} is read but never written"
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Blocks for the tensors; tensors that a RESHAPE turns into one another share one."""
-
-    blocks: list[Block]
-    block_of: dict[tuple[int, int], int]
-    allowances: list[Allowance]
-
-    @classmethod
-    def of(
-        cls,
-        model: Model,
-        tensors: Sequence[Sequence[Tensor]],
-        buffers: Sequence[HeadBuffer],
-        kernels: str,
-        overlap: bool,
-    ) -> _Layout:
-        spans = {(b.subgraph, b.index): [b.request.size_bytes, b.request.first, b.request.last] for b in buffers}
-        root = {key: key for key in spans}
-        distances: list[tuple[tuple[int, int], tuple[int, int], int]] = []
-        # Called subgraphs keep TFLM's lifetimes and full separation: their inputs are written from outside, time and again.
-        pairs = _dying(model, tensors, kernels) if overlap and len(model.subgraphs) == 1 else ()
-        for victim, output, distance in pairs:
-            if victim not in spans or output not in spans:
-                continue
-            if spans[victim][2] != spans[output][1]:
-                continue
-            if distance is None:
-                root[output] = root[victim]
-                spans[root[victim]][2] = spans[output][2]
-                spans[root[victim]][0] = max(spans[root[victim]][0], spans[output][0])
-            else:
-                distances.append((victim, output, distance))
-        roots = [key for key in spans if root[key] == key]
-        number = {key: position for position, key in enumerate(roots)}
-        block_of = {key: number[root[key]] for key in spans}
-        blocks = [Block.whole(*spans[key]) for key in roots]
-        allowances = [
-            Allowance(Part(block_of[victim]), Part(block_of[output]), min(round_up(distance), spans[output][0]))
-            for victim, output, distance in distances
-        ]
-        return cls(blocks, block_of, allowances)
-
-
-def _dying(
-    model: Model, tensors: Sequence[Sequence[Tensor]], kernels: str
-) -> list[tuple[tuple[int, int], tuple[int, int], int | None]]:
-    """Inputs that die at an operator which may write over them: (input, output, distance), None for the same place.
-
-    In the order of the operators, so that a chain of RESHAPEs ends up in the block of its first tensor.
-    """
-    (subgraph,) = model.subgraphs
-    last = {index: operator.index for operator in subgraph.operators for index in operator.inputs}
-    found: list[tuple[tuple[int, int], tuple[int, int], int | None]] = []
-    for operator in subgraph.operators:
-        chosen = rules(operator, tensors[0], kernels)
-        for index in dict.fromkeys(index for rule in chosen for index in rule.inputs):
-            if last[index] != operator.index or index in subgraph.outputs:
-                continue
-            output = operator.outputs[0]
-            if all(rule.step == "copy" for rule in chosen):
-                if tensor_bytes(tensors[0][index]) == tensor_bytes(tensors[0][output]):
-                    found.append(((0, index), (0, output), None))
-                continue
-            distance = distance_bytes(chosen, index)
-            if distance is not None:
-                found.append(((0, index), (0, output), distance))
-    return found
 
 
 def _scratch(tails: Sequence[Tail], times: Lifetimes) -> list[Block]:

@@ -1,14 +1,17 @@
-"""Checks a finished plan by replaying every operator: bytes written against bytes that are still to be read.
+"""Checks a finished plan by replaying every operator in memory: what each byte holds when it is read.
 
-It knows in which steps a kernel works (`firmware_sim.overlap.rules`) and nothing of the planner or of its distances: for
-each byte of an input it finds the last step that reads it, for each byte of the output the step that writes it, and
-compares the two where they share an address.
+Every byte that an operator computes gets a number of its own; copying operators pass numbers on. So memory is followed byte
+by byte, whichever tensors lie inside others: an input is damaged if a byte of it holds another number than was written for
+it. Within one operator it counts in which steps its kernel works (`firmware_sim.overlap.rules`): for each byte of an input
+the last step that reads it, for each byte of the output the step that writes it. The replay knows nothing of the planner
+or of its distances.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +19,18 @@ from numpy.typing import NDArray
 from firmware_sim.memory.elements import element_bytes, tensor_bytes
 from firmware_sim.model import Operator, Subgraph, Tensor
 from firmware_sim.overlap.rules import Rule, rules
+from firmware_sim.overlap.views import cut, parts, same_bytes
 from firmware_sim.overlap.windows import Axis, Windows
+
+Bytes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Operator `operator` overwrites bytes of tensor `victim` with its output `writer` while they are needed."""
+    """Operator `operator` overwrites bytes of tensor `victim` with its output `writer` while they are needed.
+
+    -1 stands for the time before the first operator.
+    """
 
     operator: int
     writer: int
@@ -39,54 +48,149 @@ def replay(
         places: tensor to its offset, for every tensor in the planned memory.
         kernels: the kernel class that is to run it; None for unknown kernels, with which nothing may share bytes.
     """
-    last_read = {index: len(subgraph.operators) for index in subgraph.outputs}
+    read = {index for operator in subgraph.operators for index in operator.inputs} | set(subgraph.outputs)
+    written = {index for operator in subgraph.operators for index in operator.outputs}
+    memory = _Memory(tensors, places)
+    found: list[Damage] = []
+    # Planned but written by no operator: taken to be in use from the start, as inputs are.
+    start = sorted(index for index in places if index in subgraph.inputs or (index in read and index not in written))
+    for position, index in enumerate(start):
+        shared = [other for other in start[:position] if memory.meet(index, other)]
+        found.extend(Damage(-1, other, index) for other in shared)
+        memory.write(index, memory.fresh(index, -1))
     for position, operator in enumerate(subgraph.operators):
-        for index in operator.inputs:
-            last_read[index] = max(last_read.get(index, -1), position)
-    live = {index for index in subgraph.inputs if index in places}
-    # Planned but written by no operator: taken to be in use from the start.
-    live |= {index for index in places if index in last_read} - {i for o in subgraph.operators for i in o.outputs}
-    found = [Damage(-1, *pair) for pair in _share(live, tensors, places)]
-    for position, operator in enumerate(subgraph.operators):
-        live = {index for index in live if last_read.get(index, -1) >= position}
-        dying = {index for index in live if last_read[index] == position and index in operator.inputs}
-        outputs = [index for index in operator.outputs if index in places]
-        for output in outputs:
-            for other in live | (set(outputs) - {output}):
-                if not _overlap(tensors[output], tensors[other], places):
-                    continue
-                is_safe = (
-                    kernels is not None
-                    and other in dying
-                    and all(
-                        _is_safe(rule, operator, tensors, output, other, places)
-                        for rule in rules(operator, tensors, kernels)
-                    )
+        steps = _steps_of(operator, tensors, kernels)
+        for index in dict.fromkeys(operator.inputs):
+            if index in places:
+                found.extend(memory.damage(index, steps.read_at_all(index)))
+        for output in dict.fromkeys(operator.outputs):
+            if output in places:
+                found.extend(
+                    Damage(position, output, index)
+                    for index in dict.fromkeys(operator.inputs)
+                    if index in places and memory.meet(index, output) and not steps.are_safe(output, index, places)
                 )
-                if not is_safe:
-                    found.append(Damage(position, output, other))
-        live |= set(outputs)
-    return tuple(found)
+        for output in operator.outputs:
+            memory.write(output, memory.passed_on(operator, output, position))
+    for index in subgraph.outputs:
+        if index in places:
+            found.extend(memory.damage(index, None))
+    return tuple(dict.fromkeys(found))
 
 
-def _share(live: set[int], tensors: Sequence[Tensor], places: Mapping[int, int]) -> list[tuple[int, int]]:
-    ordered = sorted(live)
-    return [
-        (one, other)
-        for position, one in enumerate(ordered)
-        for other in ordered[position + 1 :]
-        if _overlap(tensors[one], tensors[other], places)
-    ]
+@dataclass(slots=True)
+class _Memory:
+    """What is where, and what should be. Numbers say which operator wrote them into which tensor."""
+
+    tensors: Sequence[Tensor]
+    places: Mapping[int, int]
+    bytes: Bytes = field(init=False)
+    expected: dict[int, Bytes] = field(default_factory=dict)
+    starts: list[int] = field(default_factory=list)
+    writers: list[tuple[int, int]] = field(default_factory=list)
+    next: int = 0
+
+    def __post_init__(self) -> None:
+        size = max((place + tensor_bytes(self.tensors[index]) for index, place in self.places.items()), default=0)
+        self.bytes = np.full(size, -1, np.int64)
+
+    def meet(self, one: int, other: int) -> bool:
+        """Two tensors share bytes."""
+        first, second = self.places[one], self.places[other]
+        return first < second + tensor_bytes(self.tensors[other]) and second < first + tensor_bytes(self.tensors[one])
+
+    def fresh(self, index: int, operator: int) -> Bytes:
+        """Numbers that nothing else has."""
+        count = tensor_bytes(self.tensors[index])
+        self.starts.append(self.next)
+        self.writers.append((operator, index))
+        self.next += count
+        return np.arange(self.next - count, self.next)
+
+    def write(self, index: int, numbers: Bytes) -> None:
+        """What a tensor holds from now on."""
+        self.expected[index] = numbers
+        if index in self.places:
+            place = self.places[index]
+            self.bytes[place : place + len(numbers)] = numbers
+
+    def passed_on(self, operator: Operator, output: int, position: int) -> Bytes:
+        """What an operator writes: the numbers of its input where it copies, else new ones."""
+        start = cut(operator, self.tensors)
+        start = same_bytes(operator, self.tensors) if start is None else start
+        if start is not None:
+            whole = self.expected.get(operator.inputs[0])
+            count = tensor_bytes(self.tensors[output])
+            return self.fresh(output, position) if whole is None else whole[start : start + count]
+        numbers = self.fresh(output, position)
+        for index, offset in parts(operator, self.tensors).items():
+            if index in self.expected:
+                numbers[offset : offset + len(self.expected[index])] = self.expected[index]
+        return numbers
+
+    def damage(self, index: int, read: NDArray[np.bool_] | None) -> list[Damage]:
+        """Who overwrote what is read of a tensor (None: all of it)."""
+        expected = self.expected.get(index)
+        if expected is None:
+            return []  # read before it is written: whatever is there is as good as anything else
+        place = self.places[index]
+        wrong = self.bytes[place : place + len(expected)] != expected
+        numbers = self.bytes[place : place + len(expected)][wrong if read is None else wrong & read]
+        writers = {self.writers[bisect_right(self.starts, int(number)) - 1] for number in np.unique(numbers)}
+        # What shares bytes from the start has been named there.
+        return [Damage(operator, writer, index) for operator, writer in sorted(writers) if operator >= 0]
 
 
-def _overlap(one: Tensor, other: Tensor, places: Mapping[int, int]) -> bool:
-    first, second = places[one.index], places[other.index]
-    return first < second + tensor_bytes(other) and second < first + tensor_bytes(one)
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """In which order one operator reads and writes, for each of the kernels that may run it."""
+
+    operator: Operator
+    tensors: Sequence[Tensor]
+    rules: tuple[Rule, ...] | None
+
+    def read_at_all(self, index: int) -> NDArray[np.bool_] | None:
+        """The bytes of an input that are read; None for all."""
+        start = cut(self.operator, self.tensors)
+        if start is not None and index == self.operator.inputs[0]:
+            mask = np.zeros(tensor_bytes(self.tensors[index]), np.bool_)
+            mask[start : start + tensor_bytes(self.tensors[self.operator.outputs[0]])] = True
+            return mask
+        windows = [rule.windows for rule in self.rules or () if rule.windows is not None and index in rule.inputs]
+        return _read(windows[0], Rule("pixel")) >= 0 if windows else None
+
+    def are_safe(self, output: int, victim: int, places: Mapping[int, int]) -> bool:
+        """Every byte of an input that the output overwrites is read before."""
+        if self.rules is None:
+            return False
+        shift = places[victim] - places[output]
+        start = cut(self.operator, self.tensors)
+        if start is not None and victim == self.operator.inputs[0]:
+            # Element by element, upwards (kernels/slice.cc): what is written lies where it is read, or below, or apart.
+            return shift + start >= 0 or -shift - start >= tensor_bytes(self.tensors[output])
+        joined = parts(self.operator, self.tensors)
+        if victim in joined:
+            return self._joins(joined, victim, shift)
+        return all(_is_safe(rule, self.tensors, output, victim, places) for rule in self.rules)
+
+    def _joins(self, joined: Mapping[int, int], victim: int, shift: int) -> bool:
+        """A CONCATENATION copies one input after the other with memcpy: onto itself, or over what has been copied."""
+        count = tensor_bytes(self.tensors[victim])
+        order = list(joined)
+        for position, index in enumerate(order):
+            low, high = joined[index], joined[index] + tensor_bytes(self.tensors[index])
+            if shift < high and low < shift + count:
+                is_itself = index == victim and shift == low
+                if not is_itself and position <= order.index(victim):
+                    return False
+        return True
 
 
-def _is_safe(
-    rule: Rule, operator: Operator, tensors: Sequence[Tensor], output: int, victim: int, places: Mapping[int, int]
-) -> bool:
+def _steps_of(operator: Operator, tensors: Sequence[Tensor], kernels: str | None) -> _Steps:
+    return _Steps(operator, tensors, None if kernels is None else rules(operator, tensors, kernels))
+
+
+def _is_safe(rule: Rule, tensors: Sequence[Tensor], output: int, victim: int, places: Mapping[int, int]) -> bool:
     """Whether every shared byte is written after the last step that reads it."""
     if victim not in rule.inputs or rule.step == "apart":
         return False

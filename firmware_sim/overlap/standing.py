@@ -36,7 +36,10 @@ def standing(model: Model, profile: Profile) -> Standing | None:
     if not stored.overlaps(model):
         if recorded is None or offline.METADATA in model.metadata:
             return None
-        return Standing(False, f"The file says that it has a memory plan for {recorded} kernels, but the plan is gone.")
+        lost = f"The file says that it has a memory plan for {recorded} kernels, but the plan is gone."
+        if stored.recorded_bands(model):
+            lost += " It computes layers in bands, which without the plan take more memory than the model took before."
+        return Standing(False, lost)
     made = f"was made for {recorded} kernels" if recorded else "does not say for which kernels it was made"
     kernels = rules.class_of(profile)
     if not stored.damages(model, kernels):

@@ -13,19 +13,29 @@ from firmware_sim.overlap.rules import members
 _SCHEMA: Final = "sapool.memory-plan/1"
 
 
-def record(kernels: str) -> bytes:
-    """The metadata entry for a plan made for a kernel class."""
-    return json.dumps({"schema": _SCHEMA, "kernels": kernels}, separators=(",", ":")).encode()
+def record(kernels: str, *, bands: str | None = None) -> bytes:
+    """The metadata entry for a plan made for a kernel class; `bands` is the form of layers that are computed in bands."""
+    entry = {"schema": _SCHEMA, "kernels": kernels, **({"bands": bands} if bands else {})}
+    return json.dumps(entry, separators=(",", ":")).encode()
 
 
 def recorded_kernels(model: Model) -> str | None:
     """The kernel class that the file says its plan was made for; None if it says nothing that can be understood."""
+    return _recorded(model, "kernels")
+
+
+def recorded_bands(model: Model) -> str | None:
+    """The form in which the file says that it computes layers in bands; None if it says nothing of bands."""
+    return _recorded(model, "bands")
+
+
+def _recorded(model: Model, key: str) -> str | None:
     try:
         stored = json.loads(bytes(model.metadata.get(RECORD, b"null")))
     except ValueError:
         return None
-    kernels = stored.get("kernels") if isinstance(stored, dict) and stored.get("schema") == _SCHEMA else None
-    return kernels if isinstance(kernels, str) else None
+    value = stored.get(key) if isinstance(stored, dict) and stored.get("schema") == _SCHEMA else None
+    return value if isinstance(value, str) else None
 
 
 def places(model: Model) -> dict[int, int]:

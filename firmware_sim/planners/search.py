@@ -29,23 +29,27 @@ class Found:
     bound_bytes: int
 
 
-def search(problem: Problem, offsets: Sequence[int], bound_bytes: int, *, time_s: float) -> Found:
+def search(
+    problem: Problem, offsets: Sequence[int], bound_bytes: int, *, time_s: float, below_bytes: int | None = None
+) -> Found:
     """Lower a plan and raise its bound until they meet or the time is over.
 
-    Distances below zero are taken as zero, which loses no valid plan's validity but may lose the best plan; the bound is
-    then what was given.
+    A distance below zero says that a block may even begin so far below the other; where both orders allow enough of
+    that, the pair decides nothing.
 
     Args:
         problem: what to place.
         offsets: a valid plan.
         bound_bytes: a peak that no plan is below.
         time_s: when to stop.
+        below_bytes: plans that are not below this are not looked for; the bound does not rise above it either.
     """
     end = time.monotonic() + time_s
-    is_complete = all(distance >= 0 for distance in problem.apart.values())
     best = tuple(offsets)
     step = problem.step_bytes
     low, high = -(-bound_bytes // step), problem.peak_bytes(best) // step
+    if below_bytes is not None:
+        high = max(min(high, -(-below_bytes // step)), low)
     low = _by_propagation(problem, low, high)
     # First the bound itself, which is most often reached; then halves.
     target = low
@@ -59,7 +63,7 @@ def search(problem: Problem, offsets: Sequence[int], bound_bytes: int, *, time_s
             best = found
             high = problem.peak_bytes(best) // step
         target = (low + high) // 2
-    return Found(best, low * step if is_complete else bound_bytes)
+    return Found(best, low * step)
 
 
 def _by_propagation(problem: Problem, low: int, high: int) -> int:
@@ -88,7 +92,7 @@ class _Tree:
         self.high = [self.peak_bytes - size for size in self.problem.sizes_bytes]
         self.apart = [{} for _ in range(count)]
         for (upper, lower), distance in self.problem.apart.items():
-            self.apart[upper][lower] = max(distance, 0)
+            self.apart[upper][lower] = distance
         self.trail = []
 
     def is_hopeless(self) -> bool:
@@ -165,8 +169,8 @@ class _Pairs:
         pairs = [(one, other) for one, other in problem.apart if one < other]
         self.one = np.array([one for one, _ in pairs], np.int64)
         self.other = np.array([other for _, other in pairs], np.int64)
-        self.above = np.array([max(problem.apart[pair], 0) for pair in pairs], np.int64)
-        self.below = np.array([max(problem.apart[other, one], 0) for one, other in pairs], np.int64)
+        self.above = np.array([problem.apart[pair] for pair in pairs], np.int64)
+        self.below = np.array([problem.apart[other, one] for one, other in pairs], np.int64)
 
     def tightest(self, lows: list[int], highs: list[int]) -> tuple[int, int] | None:
         """Of the pairs that the lowest offsets violate the one with the least freedom, the likelier upper one first."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from firmware_sim.errors import InternalError
 from firmware_sim.planners import cpsat
@@ -40,18 +42,18 @@ class Solution:
         return self.peak_bytes == self.bound_bytes
 
 
-def greedy(problem: Problem, planner: str) -> Solution:
-    """The plan of one greedy planner, with the bound that costs nothing."""
-    return _greedy(problem, planner, overlapping_bound_bytes(problem))
-
-
-def _greedy(problem: Problem, planner: str, bound_bytes: int) -> Solution:
+def greedy(problem: Problem, planner: str, bound_bytes: int | None = None) -> Solution:
+    """The plan of one greedy planner, with a bound that is known or the one that costs little."""
     start = time.monotonic()
     offsets = first_fit(problem, ORDERS[planner](problem))
+    if bound_bytes is None:
+        bound_bytes = overlapping_bound_bytes(problem)
     return _checked(problem, Found(offsets, bound_bytes), planner, start)
 
 
-def solve(problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = None) -> Solution:
+def solve(
+    problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = None, below_bytes: int | None = None
+) -> Solution:
     """The best of all greedy planners, made better by exact search.
 
     Args:
@@ -59,6 +61,7 @@ def solve(problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = Non
         time_s: when to stop searching; the greedy planners are not counted. With 0 the search takes a few nodes and gives
             up, always after the same ones, and CP-SAT is not asked.
         use_cpsat: ask CP-SAT as well; by default where it is installed.
+        below_bytes: a peak that is had already: nothing is searched where no plan can be below it.
 
     Raises:
         UsageError: CP-SAT is asked for and not installed.
@@ -67,18 +70,20 @@ def solve(problem: Problem, *, time_s: float = 1.0, use_cpsat: bool | None = Non
     bound_bytes = overlapping_bound_bytes(problem)
     best: Solution | None = None
     for name in ORDERS:
-        found = _greedy(problem, name, bound_bytes)
+        found = greedy(problem, name, bound_bytes)
         if best is None or found.peak_bytes < best.peak_bytes:
             best = found
         if best.is_optimal:
             break
     assert best is not None
     with_cpsat = time_s > 0 and (cpsat.is_installed() if use_cpsat is None else use_cpsat)
-    solvers = [("search", search, time_s * (_SEARCH_SHARE if with_cpsat else 1))]
+    solvers: list[tuple[str, Callable[..., Found], float]] = [
+        ("search", partial(search, below_bytes=below_bytes), time_s * (_SEARCH_SHARE if with_cpsat else 1))
+    ]
     if with_cpsat:
         solvers.append(("cp-sat", cpsat.cpsat, time_s * (1 - _SEARCH_SHARE)))
     for name, solver, seconds in solvers:
-        if best.is_optimal:
+        if best.is_optimal or (below_bytes is not None and best.bound_bytes >= below_bytes):
             break
         better = solver(problem, best.offsets, best.bound_bytes, time_s=seconds)
         planner = name if problem.peak_bytes(better.offsets) < best.peak_bytes else best.planner

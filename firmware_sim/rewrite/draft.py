@@ -3,6 +3,9 @@
 While it is a draft, tensors and operators keep the numbers that they have in the file (`Tensor.index`, `Operator.index`);
 `finish` numbers them anew. So a pass can drop and reorder without renumbering, and everything about a tensor or an
 operator that it does not touch is written as it was.
+
+A pass can also make tensors and operators. An operator that is there twice is two operators of the same number, a tensor
+that continues another's record is named in `DraftGraph.copies`; what is wholly new is in no record of the file.
 """
 
 from __future__ import annotations
@@ -15,21 +18,30 @@ from typing import Final
 from firmware_sim.errors import ModelError
 from firmware_sim.memory.offline import METADATA, encode
 from firmware_sim.model import Model, Operator, Subgraph, Tensor, read
+from firmware_sim.rewrite.creation import code_record, operator_record, tensor_record
 from firmware_sim.rewrite.records import Record, read_records, write_records
 from firmware_sim.rewrite.trailing import moved
 
 NEW_BUFFER: Final = -1
 """`Tensor.buffer` of a constant whose data a pass has made."""
 
+NEW_OPERATOR: Final = -1
+"""`Operator.index` of an operator that a pass has made."""
+
 
 @dataclass(frozen=True, slots=True)
 class DraftGraph:
-    """A subgraph; `tensors` by their numbers, `operators` in the order of execution."""
+    """A subgraph; `tensors` by their numbers, `operators` in the order of execution.
+
+    Numbers that the file does not have are those of new tensors. `copies` names for some of them the tensor of the file
+    whose record they continue, but for their name and shape: all that the quantisation of a part says is that of the whole.
+    """
 
     tensors: Mapping[int, Tensor]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    copies: Mapping[int, int] = field(default_factory=dict)
 
     def readers(self) -> Counter[int]:
         """How often each tensor is read, by operators and as an output of the graph."""
@@ -91,6 +103,40 @@ def _graph(subgraph: Subgraph) -> DraftGraph:
     return DraftGraph(tensors, subgraph.operators, subgraph.inputs, subgraph.outputs)
 
 
+def model_of(draft: Draft) -> Model:
+    """What reading the file of a draft would give, without writing it: for passes that price what they do.
+
+    Buffers, metadata and everything else that memory does not depend on are those of the file that the draft began with; a
+    memory plan that it brings along is left out.
+    """
+    return replace(
+        draft.model,
+        subgraphs=tuple(
+            _numbered(graph, before) for graph, before in zip(draft.graphs, draft.model.subgraphs, strict=True)
+        ),
+        metadata={name: data for name, data in draft.model.metadata.items() if name != METADATA},
+    )
+
+
+def _numbered(graph: DraftGraph, before: Subgraph) -> Subgraph:
+    numbers = {index: number for number, index in enumerate(sorted(graph.tensors))}
+    return replace(
+        before,
+        tensors=tuple(replace(graph.tensors[index], index=number) for index, number in numbers.items()),
+        operators=tuple(
+            replace(
+                operator,
+                index=position,
+                inputs=tuple(_renumbered(operator.inputs, numbers)),
+                outputs=tuple(_renumbered(operator.outputs, numbers)),
+            )
+            for position, operator in enumerate(graph.operators)
+        ),
+        inputs=tuple(numbers[index] for index in graph.inputs),
+        outputs=tuple(numbers[index] for index in graph.outputs),
+    )
+
+
 def finish(draft: Draft) -> bytes:
     """The file of a draft: the same draft gives the same bytes.
 
@@ -116,7 +162,7 @@ def finish(draft: Draft) -> bytes:
         else:
             metadata[place] = metadata[place].replaced(buffer=buffer)
     root = draft.root.replaced(
-        operator_codes=codes.records(),
+        operator_codes=codes.records(),  # after the subgraphs, which add to them
         subgraphs=subgraphs,
         metadata=tuple(metadata) or None,
         metadata_buffer=legacy or None,
@@ -164,7 +210,7 @@ class _Buffers:
 
 
 class _Codes:
-    """The operator codes that the operators left still use, in their old order."""
+    """The operator codes that the operators left still use, in their old order, then those of new operators."""
 
     def __init__(self, draft: Draft) -> None:
         self.old = draft.root.records("operator_codes")
@@ -172,11 +218,20 @@ class _Codes:
             record.records("operators")[operator.index].integer("opcode_index")
             for record, graph in zip(draft.root.records("subgraphs"), draft.graphs, strict=True)
             for operator in graph.operators
+            if operator.index != NEW_OPERATOR
         }
         self.numbers = {old: new for new, old in enumerate(sorted(used))}
+        self.list = [self.old[index] for index in self.numbers]
 
     def records(self) -> tuple[Record, ...]:
-        return tuple(self.old[index] for index in self.numbers)
+        return tuple(self.list)
+
+    def added(self, operator: Operator) -> int:
+        """Number of the code of a new operator."""
+        record = code_record(operator)
+        if record not in self.list:
+            self.list.append(record)
+        return self.list.index(record)
 
 
 def _subgraph(
@@ -190,10 +245,15 @@ def _subgraph(
     tensors, operators = record.records("tensors"), record.records("operators")
     return record.replaced(
         tensors=tuple(
-            _tensor(tensors[index], before.tensors[index], graph.tensors[index], buffers) for index in numbers
+            _tensor(tensors[index], before.tensors[index], graph.tensors[index], buffers)
+            if index < len(tensors)
+            else _new_tensor(graph, index, tensors, buffers)
+            for index in numbers
         ),
         operators=tuple(
-            _operator(operators[operator.index], before.operators[operator.index], operator, numbers, codes)
+            _new_operator(operator, numbers, codes)
+            if operator.index == NEW_OPERATOR
+            else _operator(operators[operator.index], before.operators[operator.index], operator, numbers, codes)
             for operator in graph.operators
         ),
         inputs=tuple(numbers[index] for index in graph.inputs),
@@ -211,6 +271,17 @@ def _tensor(record: Record, before: Tensor, tensor: Tensor, buffers: _Buffers) -
     return record.replaced(buffer=buffer, shape=tensor.shape, shape_signature=None)
 
 
+def _new_tensor(graph: DraftGraph, index: int, records: tuple[Record, ...], buffers: _Buffers) -> Record:
+    tensor = graph.tensors[index]
+    buffer = 0 if tensor.data is None else buffers.added(tensor.data)
+    original = graph.copies.get(index)
+    if original is None:
+        return tensor_record(tensor).replaced(buffer=buffer or None)
+    return records[original].replaced(
+        buffer=buffer or None, shape=tensor.shape, shape_signature=None, name=tensor.name.encode()
+    )
+
+
 def _operator(
     record: Record, before: Operator, operator: Operator, numbers: Mapping[int, int], codes: _Codes
 ) -> Record:
@@ -225,6 +296,14 @@ def _operator(
     if changed and isinstance(options, Record):
         record = record.replaced(builtin_options=options.replaced(**changed))  # type: ignore[arg-type]  # integers
     return record
+
+
+def _new_operator(operator: Operator, numbers: Mapping[int, int], codes: _Codes) -> Record:
+    return operator_record(operator).replaced(
+        opcode_index=codes.added(operator),
+        inputs=tuple(_renumbered(operator.inputs, numbers)),
+        outputs=tuple(_renumbered(operator.outputs, numbers)),
+    )
 
 
 def _renumbered(indices: tuple[int, ...], numbers: Mapping[int, int]) -> Iterator[int]:

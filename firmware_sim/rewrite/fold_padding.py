@@ -6,6 +6,7 @@ zero weights are added to the kernel until it does: zero weights, and rows outsi
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from math import prod
 from struct import unpack_from
@@ -30,15 +31,17 @@ class _Fit:
     behind: int
 
 
-def fold_padding(draft: Draft) -> Draft:
-    """Every PAD that can be folded is; see the module."""
+def fold_padding(draft: Draft, only: Container[int] | None = None) -> Draft:
+    """Every PAD that can be folded is, or those of some numbers only; see the module."""
     for number, graph in enumerate(draft.graphs):
-        draft = draft.with_graph(number, _folded(graph))
+        draft = draft.with_graph(number, _folded(graph, only))
     return draft
 
 
-def _folded(graph: DraftGraph) -> DraftGraph:
+def _folded(graph: DraftGraph, only: Container[int] | None) -> DraftGraph:
     for pad in graph.operators:
+        if only is not None and pad.index not in only:
+            continue
         if pad.op in ("PAD", "PADV2") and not pad.is_custom and min(pad.inputs[:2], default=-1) >= 0:
             graph = _without(graph, pad)
     return graph

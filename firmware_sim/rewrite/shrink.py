@@ -33,6 +33,9 @@ PASSES: Final = {
 }
 """Passes in their order, with what they do. Without "plan" there is no "overlap" either."""
 
+DESCRIPTIONS: Final = {**PASSES, "bands": "early layers row by row"}
+"""What reports say of passes: these, and the one of `firmware_sim.rewrite.bands`, which comes before the plan."""
+
 
 @dataclass(frozen=True, slots=True)
 class PassUse:

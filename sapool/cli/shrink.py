@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sapool.cli.bands_options import bands_options, wants_bands, with_bands
 from sapool.cli.options import emit
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _PASSES = {
     "plan": "Leave the memory plan to TFLM.",
 }
 _KERNELS = ("reference", "cmsis-nn", "cmsis-nn-dsp", "cmsis-nn-mve", "any")
-_FORMATS = ("text", "json", "html", "svg")
+_FORMATS = ("text", "json", "html", "svg", "flow")
 
 
 def _switches(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,6 +63,7 @@ def _switches(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Compare on N inputs. By default, and at least, 100 where a file is written; else as many of 100 as take about a "
     "second, and no less than 10.",
 )  # fmt: skip
+@bands_options
 @_switches
 def command(
     model: Path,
@@ -71,6 +73,10 @@ def command(
     format_: str,
     report: Path | None,
     inputs: int | None,
+    bands: bool,
+    max_extra_macs: float | None,
+    arena: int | None,
+    form: str | None,
     **switches: bool,
 ) -> None:
     """Rewrite MODEL, a .tflite file, so that stock TensorFlow Lite Micro needs less arena for the same outputs.
@@ -86,9 +92,13 @@ def command(
 
     Before anything is written, both files are run in TFLM on 100 random and extreme inputs (with sapool[tflm] installed;
     otherwise the report says that it was not done), and the plan is replayed operator by operator for its kernels.
+
+    With --bands, early layers are computed in bands of rows besides, which takes about half of the arena for a few
+    more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well.
     """
     from firmware_sim.errors import UsageError
     from firmware_sim.files import write_atomic
+    from firmware_sim.report.bands import render as render_bands
     from firmware_sim.report.shrink import ShrinkReport, render
     from firmware_sim.rewrite.proof import INPUTS, attempt
     from firmware_sim.rewrite.shrink import shrink
@@ -100,6 +110,13 @@ def command(
     wanted, profile = _wanted(kernels, target)
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]
+    if wants_bands(bands, format_, max_extra_macs, arena, form, without):
+        in_bands, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, str(model))
+        if output is not None:
+            write_atomic(output, rewritten)
+            click.echo(f"wrote {output}", err=True)
+        emit(render_bands(in_bands, format_), report)
+        return
     shrunk = shrink(content, kernels=wanted, profile=profile, without=without, name=str(model))
     result = ShrinkReport(shrunk, *attempt(content, shrunk.content, name=str(model), inputs=inputs))
     if output is not None:

@@ -7,7 +7,7 @@ from firmware_sim.report.picture import safe
 from firmware_sim.report.shrink import ShrinkReport
 from firmware_sim.report.shrink.svg import maps
 from firmware_sim.report.shrink.text import evidence
-from firmware_sim.rewrite.shrink import PASSES
+from firmware_sim.rewrite.shrink import DESCRIPTIONS
 
 _STYLE = """
 body{max-width:1920px}
@@ -22,7 +22,9 @@ def render(report: ShrinkReport) -> str:
     before, after = shrunk.before, shrunk.after
     old, new = maps(report, style=False)
     rows = [("before", "", before.arena.head_bytes, before.arena.total_bytes, before.model.bytes)]
-    rows += [(use.name, PASSES[use.name], use.head_bytes, use.total_bytes, use.model_bytes) for use in shrunk.passes]
+    rows += [
+        (use.name, DESCRIPTIONS[use.name], use.head_bytes, use.total_bytes, use.model_bytes) for use in shrunk.passes
+    ]
     builds = [
         (
             build.profile,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from firmware_sim.overlap.rules import kernel_classes, members
 from firmware_sim.report.labels import printable
 from firmware_sim.report.shrink import ShrinkReport
-from firmware_sim.rewrite.shrink import PASSES, BuildUse, Shrunk
+from firmware_sim.rewrite.shrink import DESCRIPTIONS, BuildUse, Shrunk
 
 
 def render(report: ShrinkReport) -> str:
@@ -20,7 +20,7 @@ def render(report: ShrinkReport) -> str:
         _row("before", shrunk.before.arena.head_bytes, shrunk.before.arena.total_bytes, shrunk.before.model.bytes,
              sum(layer.macs for layer in shrunk.before.layers)),
         *(
-            _row(use.name, use.head_bytes, use.total_bytes, use.model_bytes, use.macs) + f"  {PASSES[use.name]}"
+            _row(use.name, use.head_bytes, use.total_bytes, use.model_bytes, use.macs) + f"  {DESCRIPTIONS[use.name]}"
             for use in shrunk.passes
         ),
         f"  saved     {_saved(shrunk)}",

@@ -1,0 +1,91 @@
+"""Arena of models with their early layers in bands, held against TFLM: benchmarks/results/bands.csv.
+
+    python benchmarks/bands.py MODEL.tflite[:KERNELS] ...
+
+For each file: the arena as TFLM plans it, after `sapool shrink`, and with bands within 10% more multiply-accumulates; and
+CPU seconds of the search. Files for reference kernels are run in TFLM beside the original, on three random inputs.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from firmware_sim.rewrite.bands.run import bands
+from firmware_sim.rewrite.shrink import shrink
+from firmware_sim.run.tflm import Tflm
+
+RESULT = Path(__file__).parent / "results" / "bands.csv"
+COLUMNS = (
+    "model",
+    "kernels",
+    "profile",
+    "stock",
+    "shrink",
+    "bands",
+    "head",
+    "minimum",
+    "extra_macs",
+    "stages",
+    "cpu_s",
+    "same",
+)
+
+
+def row(path: Path, kernels: str) -> dict[str, object]:
+    content = path.read_bytes()
+    start = time.process_time()
+    result = bands(content, kernels=kernels, name=path.name)
+    seconds = time.process_time() - start
+    shrunk = result.shrunk
+    macs = sum(layer.macs for layer in shrunk.after.layers)
+    return {
+        "model": path.name,
+        "kernels": kernels,
+        "profile": shrunk.before.profile.id,
+        "stock": shrunk.before.arena.total_bytes,
+        "shrink": shrink(content, kernels=kernels, name=path.name).after.arena.total_bytes,
+        "bands": shrunk.after.arena.total_bytes if result.form else "",
+        "head": shrunk.after.arena.head_bytes,
+        "minimum": shrunk.after.arena.minimum_bytes,
+        "extra_macs": f"{macs / result.macs - 1:.4f}" if result.macs else "",
+        "stages": " ".join("+".join(map(str, stage.heights)) for stage in result.stages) or result.reason,
+        "cpu_s": f"{seconds:.1f}",
+        "same": same(content, shrunk.content) if kernels == "reference" else "",
+    }
+
+
+def same(before: bytes, after: bytes) -> bool:
+    old, new = Tflm(before), Tflm(after)
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        images = [
+            random.normal(size=one.shape).astype(one.dtype)
+            if np.issubdtype(one.dtype, np.floating)
+            else random.integers(np.iinfo(one.dtype).min, np.iinfo(one.dtype).max, one.shape, one.dtype, endpoint=True)
+            for one in old.inputs
+        ]
+        for expected, got in zip(old.invoke(*images), new.invoke(*images), strict=True):
+            if expected.tobytes() != got.tobytes():
+                return False
+    return True
+
+
+def main() -> None:
+    with RESULT.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for argument in sys.argv[1:]:
+            name, _, kernels = argument.partition(":")
+            found = row(Path(name), kernels or "reference")
+            writer.writerow(found)
+            file.flush()
+            print(*found.values())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The blocks of a memory plan, and how far apart they have to be: tensors inside others, parts that die before the rest.
+
+A block is a root with all tensors that lie inside it. Its bytes have lifetimes of their own, from the operator that writes
+them first to the one that reads them last, whatever tensor each of the two sees: rows of an image die band by band, rows of
+a result are born band by band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+from firmware_sim.lifetimes import UNSET, Lifetimes
+from firmware_sim.memory.elements import round_up, tensor_bytes
+from firmware_sim.memory.head import HeadBuffer
+from firmware_sim.model import Model, Operator, Tensor
+from firmware_sim.overlap.distance import distance_bytes
+from firmware_sim.overlap.rules import rules
+from firmware_sim.overlap.views import KINDS, View, cut, views
+from firmware_sim.planners.problem import Allowance, Block, Part, Problem, Segment, problem
+
+Key = tuple[int, int]
+"""Subgraph and tensor."""
+
+Distances = Sequence[Sequence[tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A planning problem, where in its blocks the tensors lie (block, bytes behind its beginning), and the views."""
+
+    problem: Problem
+    places: Mapping[Key, tuple[int, int]]
+    views: Mapping[int, View] = field(default_factory=dict)
+
+
+def separate(buffers: Sequence[HeadBuffer], scratch: Sequence[Block]) -> Layout:
+    """Every tensor a block, nothing shared while it is in use."""
+    requests = [buffer.request for buffer in buffers]
+    blocks = [Block.whole(one.size_bytes, one.first, one.last) for one in requests]
+    places = {(buffer.subgraph, buffer.index): (number, 0) for number, buffer in enumerate(buffers)}
+    return Layout(problem([*blocks, *scratch]), places)
+
+
+def layout(
+    model: Model,
+    tensors: Sequence[Tensor],
+    buffers: Sequence[HeadBuffer],
+    times: Lifetimes,
+    scratch: Sequence[Block],
+    distances: Distances,
+    kinds: Collection[str] = KINDS,
+) -> Layout:
+    """Blocks of a model with one subgraph, in which outputs may overlap the inputs that die there.
+
+    Args:
+        model: the model.
+        tensors: its tensors with the shapes that the kernels see.
+        buffers: those of them that the plan places.
+        times: lifetimes as TFLM sees them, by which it places scratch buffers.
+        scratch: a block for each operator that asks for scratch buffers.
+        distances: see `distances`.
+        kinds: see `firmware_sim.overlap.views.views`.
+    """
+    planned = {buffer.index: buffer for buffer in buffers}
+    found = {index: view for index, view in _views(model, tensors, planned, kinds).items() if index in planned}
+    roots = [index for index, view in found.items() if view.root == index]
+    number = {root: position for position, root in enumerate(roots)}
+    uses = _uses(model, tensors, found, times)
+    blocks = [_block(root, found, planned, uses[root]) for root in roots]
+    allowances = list(_allowances(model, tensors, found, number, blocks, distances))
+    puzzle = problem([*blocks, *scratch], allowances)
+    apart = {key: round_up(distance) for key, distance in puzzle.apart.items()}
+    _around_scratch(apart, scratch, found, number, planned)
+    places = {(0, index): (number[view.root], view.offset_bytes) for index, view in found.items()}
+    return Layout(replace(puzzle, apart=apart), places, found)
+
+
+def _views(
+    model: Model, tensors: Sequence[Tensor], planned: Mapping[int, HeadBuffer], kinds: Collection[str]
+) -> dict[int, View]:
+    found = views(model.subgraphs[0], tensors, kinds)
+    return {index: view if view.root in planned else View(index, 0) for index, view in found.items()}
+
+
+class _Use(NamedTuple):
+    """Bytes of a root that are in use from one time to another."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+def _uses(
+    model: Model, tensors: Sequence[Tensor], found: Mapping[int, View], times: Lifetimes
+) -> dict[int, list[_Use]]:
+    """Per root when its bytes are written and read."""
+    subgraph = model.subgraphs[0]
+    uses: dict[int, list[_Use]] = {view.root: [] for view in found.values()}
+    ends = len(subgraph.operators)
+
+    def use(index: int, start: int, end: int, first: int, last: int) -> None:
+        if index in found:
+            root, offset = found[index]
+            uses[root].append(_Use(offset + start, offset + end, first, last))
+
+    for index in found:
+        lifetime = times.tensors[0][index]
+        born = max(lifetime.first, 0) if lifetime.last != UNSET else lifetime.first
+        use(index, 0, tensor_bytes(tensors[index]), born, born)
+    for operator in subgraph.operators:
+        time = operator.index + 1
+        start = cut(operator, tensors)
+        for index in dict.fromkeys(operator.inputs):
+            if index in found:
+                count = tensor_bytes(tensors[operator.outputs[0] if start is not None else index])
+                use(index, start or 0, (start or 0) + count, time, time)
+    for index in subgraph.outputs:
+        if index in found:
+            use(index, 0, tensor_bytes(tensors[index]), ends, ends)
+    return uses
+
+
+def _block(root: int, found: Mapping[int, View], planned: Mapping[int, HeadBuffer], uses: Sequence[_Use]) -> Block:
+    """A root as TFLM sees it: what lies inside may end behind it, where its size is rounded up."""
+    size = max(
+        view.offset_bytes + planned[index].request.size_bytes for index, view in found.items() if view.root == root
+    )
+    edges = sorted({edge for use in uses for edge in (use.start, use.end)})
+    segments: list[Segment] = []
+    for start, end in pairwise(edges):
+        covering = [use for use in uses if use.start <= start and end <= use.end]
+        if not covering:
+            continue
+        span = min(use.first for use in covering), max(use.last for use in covering)
+        if segments and segments[-1].end == start and (segments[-1].first, segments[-1].last) == span:
+            segments[-1] = Segment(segments[-1].start, end, *span)
+        else:
+            segments.append(Segment(start, end, *span))
+    return Block(round_up(size), tuple(segments))
+
+
+def _allowances(
+    model: Model,
+    tensors: Sequence[Tensor],
+    found: Mapping[int, View],
+    number: Mapping[int, int],
+    blocks: Sequence[Block],
+    distances: Distances,
+) -> Iterator[Allowance]:
+    """What an operator may write over: the bytes of its inputs that are read no more."""
+    for operator in model.subgraphs[0].operators:
+        output = operator.outputs[0] if len(operator.outputs) == 1 else -1
+        if output not in found:
+            continue
+        time = operator.index + 1
+        for index, distance in distances[operator.index]:
+            if index not in found or found[index].root == found[output].root:
+                continue
+            above, below = found[index], found[output]
+            uppers = _touched(blocks[number[above.root]], above.offset_bytes, tensor_bytes(tensors[index]))
+            lowers = _touched(blocks[number[below.root]], below.offset_bytes, tensor_bytes(tensors[output]))
+            for upper, one in uppers:
+                for lower, other in lowers if one.last == time else ():
+                    if other.first == time:
+                        # The distance is from the beginning of the one tensor to that of the other.
+                        apart = distance + one.start - above.offset_bytes - other.start + below.offset_bytes
+                        yield Allowance(
+                            Part(number[above.root], upper),
+                            Part(number[below.root], lower),
+                            min(apart, other.end - other.start),
+                        )
+
+
+def distances(model: Model, tensors: Sequence[Tensor], kernels: str) -> Distances:
+    """What each operator of the first subgraph may write over, as (input, least distance above the output)."""
+    return [tuple(_distances(operator, tensors, kernels)) for operator in model.subgraphs[0].operators]
+
+
+def _distances(operator: Operator, tensors: Sequence[Tensor], kernels: str) -> Iterator[tuple[int, int]]:
+    start = cut(operator, tensors)
+    if start is not None:
+        # Element by element, upwards: a byte is read before anything is written behind it.
+        yield operator.inputs[0], -start
+        return
+    chosen = rules(operator, tensors, kernels)
+    for index in dict.fromkeys(index for rule in chosen for index in rule.inputs):
+        distance = distance_bytes(chosen, index)
+        if distance is not None:
+            yield index, distance
+
+
+def _touched(block: Block, start: int, count: int) -> list[tuple[int, Segment]]:
+    return [
+        (position, segment)
+        for position, segment in enumerate(block.segments)
+        if segment.start < start + count and start < segment.end
+    ]
+
+
+def _around_scratch(
+    apart: dict[tuple[int, int], int],
+    scratch: Sequence[Block],
+    found: Mapping[int, View],
+    number: Mapping[int, int],
+    planned: Mapping[int, HeadBuffer],
+) -> None:
+    """TFLM keeps scratch buffers away from whole tensors for as long as it believes them to be in use."""
+    for position, block in enumerate(scratch, len(number)):
+        (segment,) = block.segments
+        for index, view in found.items():
+            request = planned[index].request
+            if max(request.first, 0) <= segment.last and segment.first <= request.last:
+                one = number[view.root]
+                above = round_up(view.offset_bytes + request.size_bytes)
+                below = round_up(block.size_bytes - view.offset_bytes)
+                apart[position, one] = max(apart.get((position, one), above), above)
+                apart[one, position] = max(apart.get((one, position), below), below)

@@ -1,0 +1,14 @@
+"""Early layers of a network in bands of rows, in stock TFLM.
+
+geometry.py  which rows belong together: windows, padding, row for row
+layers.py    operators that work row by row, and why others do not
+stage.py     layers between two cuts, and what each does for a band
+build.py     stages in bands, written into a graph
+estimate.py  what a band needs in memory, reckoned without planning
+propose.py   stages and heights for a limit, by dynamic programming
+pricing.py   the exact arena of a choice
+search.py    many limits, exact prices, small changes; the ladder
+run.py       the whole: a file in, a file out
+reasons.py   why there are no bands
+proof.py     tensors between the layers in TFLM, outputs in LiteRT
+"""

@@ -1,0 +1,165 @@
+"""Writes stages in bands into a graph, in a form that is legal TFLite wherever it runs.
+
+Each band is a SLICE of rows of the source, the operators of the stage on these rows, and a part of a CONCATENATION along
+the height. A memory plan lets slices lie inside what they are cut from, and parts inside what they are put together to
+(`firmware_sim.overlap.views`), so that the copies are onto themselves.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Final
+
+from firmware_sim.model import Operator, Tensor
+from firmware_sim.rewrite.bands.geometry import Padded, Rows
+from firmware_sim.rewrite.bands.layers import Layer
+from firmware_sim.rewrite.bands.stage import Stage
+from firmware_sim.rewrite.draft import NEW_BUFFER, NEW_OPERATOR, DraftGraph
+
+# Versions of the operators for a type (lite/tools/versioning/op_version.cc).
+_SLICE: Final = {"INT8": 2, "INT16": 4}
+_CONCATENATION: Final = {"INT8": 2, "INT16": 3}
+_MOST_PARTS: Final = 10
+"""Inputs that TFLM's CONCATENATION takes (kernels/concatenation.cc, kMaxInputNum)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Banding:
+    """How a stage is divided.
+
+    Attributes:
+        stage: what is computed in bands.
+        heights: rows of the result per band, from the top to the bottom.
+        upward: the lowest rows are computed first.
+        trimmed: see `Stage.steps`.
+    """
+
+    stage: Stage
+    heights: tuple[int, ...]
+    upward: bool = False
+    trimmed: frozenset[int] = frozenset()
+
+    @property
+    def bands(self) -> tuple[Rows, ...]:
+        """Rows of the result per band, in the order in which they are computed."""
+        bands, start = [], 0
+        for height in self.heights:
+            bands.append(Rows(start, start + height))
+            start += height
+        return tuple(reversed(bands)) if self.upward else tuple(bands)
+
+
+def banded(graph: DraftGraph, bandings: Sequence[Banding]) -> DraftGraph:
+    """The graph with stages computed in bands; stages that share operators cannot be."""
+    writer = _Writer(dict(graph.tensors), dict(graph.copies))
+    operators: list[Operator] = []
+    position = 0
+    for banding in sorted(bandings, key=lambda one: one.stage.first):
+        operators.extend(graph.operators[position : banding.stage.first])
+        operators.extend(writer.stage(banding))
+        position = banding.stage.last + 1
+    operators.extend(graph.operators[position:])
+    changed = replace(graph, tensors=writer.tensors, operators=tuple(operators), copies=writer.copies)
+    used = changed.used()
+    return replace(changed, tensors={index: tensor for index, tensor in writer.tensors.items() if index in used})
+
+
+@dataclass(slots=True)
+class _Writer:
+    tensors: dict[int, Tensor]
+    copies: dict[int, int]
+    constants: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = field(default_factory=dict)
+    operators: list[Operator] = field(default_factory=list)
+    next: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.next = max((*self.tensors, *self.copies)) + 1
+
+    def stage(self, banding: Banding) -> list[Operator]:
+        self.operators = []
+        parts = {rows.start: self.band(banding, rows, number) for number, rows in enumerate(banding.bands)}
+        if len(parts) == 1:
+            # One band is the whole stage; its last operator writes the result itself.
+            last = self.operators[-1]
+            self.operators[-1] = replace(last, outputs=(banding.stage.result,))
+        else:
+            self.join([parts[start] for start in sorted(parts)], banding.stage.result)
+        return self.operators
+
+    def band(self, banding: Banding, wanted: Rows, number: int) -> int:
+        """The operators of a band; gives the tensor of its rows of the result."""
+        stage = banding.stage
+        made: dict[int, tuple[int, Rows]] = {stage.source: (stage.source, Rows(0, stage.sizes[stage.source]))}
+        slices: dict[tuple[int, Rows], int] = {}
+        for step in stage.steps(wanted, banding.trimmed):
+            inputs = {}
+            for index, rows in zip(step.layer.data, step.inputs, strict=True):
+                inputs[index] = self.cut(index, *made[index], rows, slices, number)
+            output = self.part(step.layer.output, step.output, number)
+            self.operators.append(self.layer(step.layer, inputs, output, step.inputs[0]))
+            made[step.layer.output] = (output, step.output)
+        return self.cut(stage.result, *made[stage.result], wanted, slices, number)
+
+    def layer(self, one: Layer, inputs: dict[int, int], output: int, band: Rows) -> Operator:
+        operator = one.operator
+        replaced = [inputs.get(index, index) for index in operator.inputs]
+        if one.margins is not None and isinstance(one.reach, Padded):
+            top, bottom, left, right = one.margins
+            rows = top if band.start == 0 else 0, bottom if band.end == one.reach.size else 0
+            replaced[1] = self.constant((0, 0, *rows, left, right, 0, 0), (4, 2))
+        return replace(operator, inputs=tuple(replaced), outputs=(output,))
+
+    def cut(
+        self, index: int, made: int, there: Rows, rows: Rows, slices: dict[tuple[int, Rows], int], number: int
+    ) -> int:
+        """Some rows of what there is of a tensor."""
+        if rows == there:
+            return made
+        if (index, rows) not in slices:
+            output = self.part(index, rows, number)
+            begin = self.constant((0, rows.start - there.start, 0, 0), (4,))
+            size = self.constant((-1, rows.height, -1, -1), (4,))
+            version = _SLICE[self.tensors[made].type]
+            self.operators.append(Operator(NEW_OPERATOR, "SLICE", version, (made, begin, size), (output,)))
+            slices[index, rows] = output
+        return slices[index, rows]
+
+    def join(self, parts: list[int], result: int) -> None:
+        """Put parts together, in groups where there are more than TFLM takes at once."""
+        while len(parts) > _MOST_PARTS:
+            groups = -(-len(parts) // _MOST_PARTS)
+            edges = [len(parts) * number // groups for number in range(groups + 1)]
+            joined: list[int] = []
+            for start, end in pairwise(edges):
+                height = sum(self.tensors[part].shape[1] for part in parts[start:end])
+                joined.append(self.part(result, Rows(0, height), len(joined), "rows"))
+                self.concatenation(parts[start:end], joined[-1])
+            parts = joined
+        self.concatenation(parts, result)
+
+    def concatenation(self, parts: Sequence[int], output: int) -> None:
+        version = _CONCATENATION[self.tensors[output].type]
+        options = {"axis": 1, "fused_activation_function": 0}
+        self.operators.append(Operator(NEW_OPERATOR, "CONCATENATION", version, tuple(parts), (output,), options))
+
+    def part(self, index: int, rows: Rows, number: int, what: str = "band") -> int:
+        """A new tensor for some rows of a tensor of the file."""
+        whole = self.tensors[index]
+        shape = (1, rows.height, *whole.shape[2:])
+        made = self.next
+        self.next += 1
+        self.tensors[made] = replace(whole, index=made, name=f"{whole.name};{what}{number}", shape=shape)
+        self.copies[made] = self.copies.get(index, index)
+        return made
+
+    def constant(self, values: tuple[int, ...], shape: tuple[int, ...]) -> int:
+        if (values, shape) not in self.constants:
+            data = memoryview(struct.pack(f"<{len(values)}i", *values))
+            name = "sapool/rows_" + "_".join(map(str, values))
+            self.tensors[self.next] = Tensor(self.next, name, shape, "INT32", NEW_BUFFER, data=data)
+            self.constants[values, shape] = self.next
+            self.next += 1
+        return self.constants[values, shape]

@@ -1,0 +1,133 @@
+"""What a band needs in memory, reckoned without planning: the bytes in use at each of its layers, less what outputs share
+with inputs that die there. A plan may need more, where what is free is not in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from firmware_sim.model import Tensor
+from firmware_sim.overlap.distance import distance_bytes
+from firmware_sim.overlap.rules import rules
+from firmware_sim.rewrite.bands.geometry import Rows
+from firmware_sim.rewrite.bands.layers import Layer, row_bytes
+from firmware_sim.rewrite.bands.stage import Stage, Step
+
+
+@dataclass(slots=True)
+class Distances:
+    """How much an output shares with an input that dies, per layer and height of the band; kept, since bands repeat."""
+
+    tensors: Mapping[int, Tensor]
+    kernels: str
+    known: dict[tuple[int, tuple[int, ...], int], dict[int, int | None]] = field(default_factory=dict)
+
+    def of(self, layer: Layer, heights: tuple[int, ...], out: int) -> dict[int, int | None]:
+        """Input to its least distance above the output; None if they have to be apart."""
+        key = (layer.output, heights, out)
+        if key not in self.known:
+            operator = layer.operator
+            tensors = {index: self.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0}
+            for index, count in zip((*layer.data, layer.output), (*heights, out), strict=True):
+                whole = tensors[index]
+                tensors[index] = replace(whole, shape=(1, count, *whole.shape[2:]))
+            chosen = rules(operator, _Listed(tensors), self.kernels)
+            self.known[key] = {index: distance_bytes(chosen, index) for index in layer.data}
+        return self.known[key]
+
+
+class _Listed(list[Tensor]):
+    """Tensors by their numbers, where only a few are there."""
+
+    def __init__(self, tensors: Mapping[int, Tensor]) -> None:
+        super().__init__()
+        self.tensors = tensors
+
+    def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]  # no slices are asked for
+        return self.tensors[index]
+
+
+@dataclass(slots=True)
+class StageCosts:
+    """Bytes and multiplications of the bands of one stage, of which wrong rows are cut off in one way."""
+
+    stage: Stage
+    trimmed: frozenset[int]
+    distances: Distances
+    scratch: Mapping[int, int]
+    _steps: dict[Rows, tuple[Step, ...]] = field(default_factory=dict)
+    _peaks: dict[tuple[Rows, bool], int] = field(default_factory=dict)
+
+    def steps(self, wanted: Rows) -> tuple[Step, ...]:
+        """See `Stage.steps`."""
+        if wanted not in self._steps:
+            self._steps[wanted] = self.stage.steps(wanted, self.trimmed)
+        return self._steps[wanted]
+
+    def macs(self, wanted: Rows) -> int:
+        """Multiply-accumulates of a band."""
+        return self.stage.macs(self.steps(wanted))
+
+    def reads(self, wanted: Rows) -> Rows:
+        """Rows of the source that a band reads."""
+        found: Rows | None = None
+        for step in self.steps(wanted):
+            for index, rows in zip(step.layer.data, step.inputs, strict=True):
+                if index == self.stage.source:
+                    found = rows.hull(found)
+        assert found is not None  # a stage reads its source
+        return found
+
+    def peak(self, wanted: Rows, upward: bool) -> int:
+        """Most bytes in use while a band is computed, after all bands above it (below it with `upward`)."""
+        key = wanted, upward
+        if key not in self._peaks:
+            self._peaks[key] = self._peak(wanted, upward)
+        return self._peaks[key]
+
+    def _peak(self, wanted: Rows, upward: bool) -> int:
+        stage, tensors = self.stage, self.distances.tensors
+        bytes_of = {index: row_bytes(tensors[index]) for index in stage.sizes}
+        steps = self.steps(wanted)
+        source_rows = stage.sizes[stage.source]
+        here = self.reads(wanted)
+        if upward:
+            following = self.reads(Rows(wanted.start - 1, wanted.start)).end if wanted.start else 0
+            left, born = here.end, stage.rows - wanted.end
+        else:
+            is_last = wanted.end == stage.rows
+            following = source_rows if is_last else self.reads(Rows(wanted.end, wanted.end + 1)).start
+            following = source_rows - following
+            left, born = source_rows - here.start, wanted.start
+        dying = max(left - following, 0) * bytes_of[stage.source]
+        fixed = born * bytes_of[stage.result]
+        last_read = {index: position for position, step in enumerate(steps) for index in step.layer.data}
+        live: dict[int, int] = {stage.source: left * bytes_of[stage.source]}
+        peak = 0
+        for position, step in enumerate(steps):
+            output = step.layer.output
+            for index, rows in zip(step.layer.data, step.inputs, strict=True):
+                if index != stage.source and last_read[index] == position:
+                    live[index] = rows.height * bytes_of[index]
+            made = step.output.height * bytes_of[output]
+            shared = self._shared(step, made, dying, upward, {i for i in step.layer.data if last_read[i] == position})
+            scratch = self.scratch.get(step.layer.operator.index, 0)
+            peak = max(peak, fixed + sum(live.values()) + made - shared + scratch)
+            live[output] = made
+            for index in step.layer.data:
+                if last_read[index] == position:
+                    live[index] = live[index] - dying if index == stage.source else 0
+        return peak
+
+    def _shared(self, step: Step, made: int, dying: int, upward: bool, ending: set[int]) -> int:
+        heights = tuple(rows.height for rows in step.inputs)
+        distances = self.distances.of(step.layer, heights, step.output.height)
+        best = 0
+        for index in ending:
+            distance = distances[index]
+            if distance is None or (upward and index == self.stage.source):
+                continue
+            size = dying if index == self.stage.source else made
+            best = max(best, min(made - distance, size))
+        return best

@@ -1,0 +1,232 @@
+"""Which stages, and how high their bands: the cheapest choice with which no moment needs more than so many bytes.
+
+Between two cuts a network is either computed as it is or in bands. For a stage and a limit, the bands are as high as the
+limit allows, one after the other: that is the fewest, which cost the least in operators and in rows computed twice. The
+first is the lowest, because all of the source is still there. Dynamic programming over the cuts puts stages together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from firmware_sim.memory import sizes
+from firmware_sim.memory.offline import OfflinePlan
+from firmware_sim.memory.tail import tail
+from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.estimate import Distances, StageCosts
+from firmware_sim.rewrite.bands.geometry import Rows
+from firmware_sim.rewrite.bands.pricing import Pricer
+from firmware_sim.rewrite.bands.stage import Cuts, Stage, cuts
+from firmware_sim.rewrite.order_costs import order_costs
+
+_MOST_STATES: Final = 8  # choices kept per cut, none of them worse than another in both tail and multiplications
+_MOST_BANDS: Final = 40
+_MOST_LAYERS: Final = 30
+
+
+class Choice(NamedTuple):
+    """Bands for all that is before a cut: bytes of tail, multiplications, and the stages."""
+
+    tail_bytes: int
+    macs: int
+    bandings: tuple[Banding, ...]
+
+
+@dataclass
+class Proposer:
+    """Proposals for one draft."""
+
+    pricer: Pricer
+    known: dict[tuple[int, int], list[StageCosts]] = field(default_factory=dict)
+    chosen: dict[tuple[int, int, int, bool], list[Choice]] = field(default_factory=dict)
+
+    @cached_property
+    def cuts(self) -> Cuts:
+        """Cuts of the graph."""
+        return cuts(self.pricer.draft.graphs[0])
+
+    @cached_property
+    def positions(self) -> tuple[int, ...]:
+        """Beginning, cuts, end."""
+        count = len(self.cuts.layers)
+        return tuple(p for p in range(count + 1) if p in (0, count) or self.cuts.tensors[p] is not None)
+
+    @cached_property
+    def _costs(self) -> tuple[list[int], Distances, dict[int, int], dict[int, int]]:
+        draft, kernels = self.pricer.draft, self.pricer.kernels
+        costs = order_costs(draft.model, kernels)
+        graph = draft.graphs[0]
+        last = {index: position for position, o in enumerate(graph.operators) for index in o.inputs if index >= 0}
+        last.update(dict.fromkeys(graph.outputs, len(graph.operators)))
+        live = set(graph.inputs)
+        peaks = []
+        for position, operator in enumerate(graph.operators):
+            live = {index for index in live if last.get(index, -1) >= position}
+            live.update(operator.outputs)
+            ending = [index for index in dict.fromkeys(operator.inputs) if last.get(index) == position]
+            shared = max((costs.shared_bytes.get((operator.index, index), 0) for index in ending), default=0)
+            scratch = costs.scratch_bytes.get(operator.index, 0)
+            peaks.append(sum(costs.sizes_bytes.get(index, 0) for index in live) - shared + scratch)
+        return peaks, Distances(graph.tensors, kernels), dict(costs.scratch_bytes), dict(costs.sizes_bytes)
+
+    @property
+    def peaks(self) -> list[int]:
+        """Bytes in use at each operator without bands."""
+        return self._costs[0]
+
+    def floor_bytes(self) -> int:
+        """What bands cannot lower: the inputs, and operators that do not work row by row."""
+        sizes_bytes = self._costs[3]
+        graph = self.pricer.draft.graphs[0]
+        fixed = [peak for peak, one in zip(self.peaks, self.cuts.layers, strict=True) if isinstance(one, str)]
+        return max(sum(sizes_bytes.get(index, 0) for index in graph.inputs), *fixed, 0)
+
+    @cached_property
+    def _prices(self) -> tuple[list[int], int, int]:
+        """Tail of one more copy of each operator, of a tensor, and of an operator with nothing of its own."""
+        profile = self.pricer.profile
+        finished = tail(self.pricer.draft.model, profile, OfflinePlan(()))
+        node = sizes.core(profile, "NodeAndRegistration").bytes
+        tensor = sizes.core(profile, "TfLiteEvalTensor").bytes
+        count = len(self.cuts.layers)
+        copies = [finished.operators[0, index].persistent_bytes + node + tensor for index in range(count)]
+        return copies, tensor, node
+
+    def best(
+        self, limit_bytes: int, most_macs: int, *, upward: tuple[bool, ...] = (False,), most: int = 3
+    ) -> list[Choice]:
+        """The cheapest choices in which nothing needs more than the limit, by the tail; none where there is none.
+
+        Args:
+            limit_bytes: for the head.
+            most_macs: multiply-accumulates that the bands may add.
+            upward: whether each stage begins with its lowest rows, over and over.
+            most: how many.
+        """
+        states: dict[int, list[Choice]] = {0: [Choice(0, 0, ())]}
+        for number, position in enumerate(self.positions[:-1]):
+            here = states.pop(position, [])
+            if not here:
+                continue
+            following = self.positions[number + 1]
+            if max(self.peaks[position:following]) <= limit_bytes:
+                states.setdefault(following, []).extend(here)
+            for end in self.positions[number + 1 :]:
+                if end - position > _MOST_LAYERS:
+                    break
+                if max(self.peaks[position:end]) <= limit_bytes:
+                    continue
+                for one in here:
+                    order = upward[len(one.bandings) % len(upward)]
+                    states.setdefault(end, []).extend(
+                        Choice(
+                            one.tail_bytes + choice.tail_bytes,
+                            one.macs + choice.macs,
+                            one.bandings + choice.bandings,
+                        )
+                        for choice in self.options(position, end - 1, limit_bytes, order)
+                        if one.macs + choice.macs <= most_macs
+                    )
+            for end, choices in states.items():
+                states[end] = _undominated(choices)
+        return sorted(states.get(self.positions[-1], []), key=lambda one: one.tail_bytes)[:most]
+
+    def options(self, first: int, last: int, limit_bytes: int, upward: bool) -> list[Choice]:
+        """A stage with the highest bands that the limit allows, per way of cutting wrong rows off."""
+        key = first, last, limit_bytes, upward
+        if key not in self.chosen:
+            self.chosen[key] = list(self._options(*key))
+        return self.chosen[key]
+
+    def _options(self, first: int, last: int, limit_bytes: int, upward: bool) -> Iterator[Choice]:
+        for costs in self._stage(first, last):
+            heights = self._heights(costs, limit_bytes, upward)
+            if heights is not None and len(heights) > 1:
+                banding = Banding(costs.stage, heights, upward, costs.trimmed)
+                extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
+                yield Choice(self._tail_bytes(costs, banding), extra, (banding,))
+
+    def _stage(self, first: int, last: int) -> list[StageCosts]:
+        if (first, last) not in self.known:
+            stage = self.cuts.stage(first, last)
+            found = []
+            if stage is not None:
+                _, distances, scratch, _ = self._costs
+                ways = dict.fromkeys((stage.late, frozenset(stage.trimmable)))
+                found = [StageCosts(stage, trimmed, distances, scratch) for trimmed in ways]
+            self.known[first, last] = found
+        return self.known[first, last]
+
+    def _heights(self, costs: StageCosts, limit_bytes: int, upward: bool) -> tuple[int, ...] | None:
+        """Rows per band from the top to the bottom."""
+        stage = costs.stage
+        sizes_bytes = self._costs[3]
+        if max(sizes_bytes.get(stage.source, 0), sizes_bytes.get(stage.result, 0)) > limit_bytes:
+            return None
+        heights: list[int] = []
+        done = 0
+        while done < stage.rows:
+            height = _highest(costs, done, limit_bytes, upward)
+            if not height or len(heights) >= _MOST_BANDS:
+                return None
+            heights.append(height)
+            done += height
+        return tuple(reversed(heights)) if upward else tuple(heights)
+
+    def _tail_bytes(self, costs: StageCosts, banding: Banding) -> int:
+        copies, tensor, node = self._prices
+        stage = costs.stage
+        total = -sum(copies[one.operator.index] for one in stage.layers) + 2 * (node + tensor)
+        cut = node + 2 * tensor
+        for rows in banding.bands:
+            total += sum(copies[one.operator.index] for one in stage.layers)
+            total += cut * sum(1 for _ in _cuts(stage, costs, rows))
+        return total
+
+
+def _cuts(stage: Stage, costs: StageCosts, rows: Rows) -> Iterator[tuple[int, Rows]]:
+    there = {stage.source: Rows(0, stage.sizes[stage.source])}
+    made = set()
+    for step in costs.steps(rows):
+        for index, given in zip(step.layer.data, step.inputs, strict=True):
+            if given != there[index] and (index, given) not in made:
+                made.add((index, given))
+                yield index, given
+        there[step.layer.output] = step.output
+    if there[stage.result] != rows:
+        yield stage.result, rows
+
+
+def _highest(costs: StageCosts, done: int, limit_bytes: int, upward: bool) -> int:
+    """Rows of the highest next band, after `done` rows, that keeps the limit; 0 if not even one row does."""
+    rows = costs.stage.rows
+
+    def fits(height: int) -> bool:
+        band = Rows(rows - done - height, rows - done) if upward else Rows(done, done + height)
+        return costs.peak(band, upward) <= limit_bytes
+
+    if not fits(1):
+        return 0
+    low, step = 1, 1
+    while low + step <= rows - done and fits(low + step):
+        low += step
+        step *= 2
+    high = min(low + step, rows - done + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _undominated(choices: Iterable[Choice]) -> list[Choice]:
+    kept: list[Choice] = []
+    for choice in sorted(choices, key=lambda one: (one.tail_bytes, one.macs)):
+        if not kept or choice.macs < kept[-1].macs:
+            kept.append(choice)
+    if len(kept) > _MOST_STATES:
+        step = (len(kept) - 1) / (_MOST_STATES - 1)
+        kept = [kept[round(step * number)] for number in range(_MOST_STATES)]
+    return kept
