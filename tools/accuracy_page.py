@@ -82,7 +82,8 @@ def _int8(path: Path) -> str:
     body = [
         (
             row["pooling"].replace("_", "-"), row["seed"], _percent(row["float"]), _percent(row["ptq_int8"]),
-            _points(row["ptq_difference"]), _percent(row["qat_int8"]), _points(row["qat_difference"]), _points(row["qat_own_difference"]),
+            _points(row["ptq_difference"]), _percent(row["qat_int8"]), _points(row["qat_difference"]),
+            _points(row["qat_own_difference"]),
         )
         for row in rows
     ]  # fmt: skip
@@ -101,7 +102,8 @@ def _int8(path: Path) -> str:
         f"{one['epochs']} epochs in float and {one['qat_epochs']} more with rounding; {_count(one['test_images'])} test "
         f"images in LiteRT's reference kernels. Points are int8 less the float network before: a loss is negative. "
         "Quantisation-aware training goes on from that network and so learns more; the last column holds it against its own "
-        f"weights in float. On the mean of all rows {_points(_mean(row['ptq_difference'] for row in rows))} after training and "
+        f"weights in float. On the mean of all rows "
+        f"{_points(_mean(row['ptq_difference'] for row in rows))} after training and "
         f"{_points(_mean(row['qat_difference'] for row in rows))} with quantisation-aware training"
         + (f"; after training by estimator of ranges: {means}" if means else "")
         + f". {one['machine']}.",

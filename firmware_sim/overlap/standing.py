@@ -38,7 +38,7 @@ def standing(model: Model, profile: Profile) -> Standing | None:
             return None
         lost = f"The file says that it has a memory plan for {recorded} kernels, but the plan is gone."
         if stored.recorded_bands(model):
-            lost += " It computes layers in bands, which without the plan take more memory than the model took before."
+            lost += " It computes layers in bands, which take much more memory without the plan."
         return Standing(False, lost)
     made = f"was made for {recorded} kernels" if recorded else "does not say for which kernels it was made"
     kernels = rules.class_of(profile)

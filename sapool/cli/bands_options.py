@@ -97,9 +97,15 @@ def wants_bands(
 
 
 def with_bands(
-    content: bytes, kernels: str, profile: Profile | None, max_extra_macs: float | None, arena: int | None, name: str
+    content: bytes,
+    kernels: str,
+    profile: Profile | None,
+    max_extra_macs: float | None,
+    arena: int | None,
+    name: str,
+    inputs: int | None = None,
 ) -> tuple[BandsReport, bytes]:
-    """The report, and the file to write once it is shown to be right.
+    """The report, and the file to write once it is shown to be right on so many `inputs` (see `firmware_sim.rewrite.proof`).
 
     Raises:
         ModelError: see `firmware_sim.rewrite.bands.run.bands`.
@@ -128,7 +134,7 @@ def with_bands(
         return BandsReport(found, None, None, "the file is unchanged"), after
     try:
         progress.show("comparing outputs in TFLM")
-        proof = prove(content, after, name=name)
+        proof = prove(content, after, name=name, inputs=inputs)
         progress.show("comparing tensors in TFLM")
         tensors = prove_tensors(content, after, name=name) if found.form else None
     except UsageError as error:

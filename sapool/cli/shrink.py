@@ -111,7 +111,7 @@ def command(
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]
     if wants_bands(bands, format_, max_extra_macs, arena, form, without):
-        in_bands, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, str(model))
+        in_bands, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, str(model), inputs)
         if output is not None:
             write_atomic(output, rewritten)
             click.echo(f"wrote {output}", err=True)
