@@ -68,7 +68,7 @@ def _combine(builder: Builder, op: str, a: Any, b: Any) -> Value:
         if swapped and op == "SUB":
             raise builder.refuse("a map of constants minus a tensor is not supported", "rewrite it as a sum")
         return builder.elementwise(op, x, values)
-    return _per_channel(builder, op, x, np.broadcast_to(values.reshape(-1), x.shape[-1:]), swapped)
+    return _per_channel(builder, op, x, np.broadcast_to(values.reshape(-1), x.shape[-1:]).copy(), swapped)
 
 
 def _per_channel(builder: Builder, op: str, x: Value, values: FloatArray, swapped: bool) -> Value:

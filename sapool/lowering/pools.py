@@ -36,5 +36,5 @@ def blurpool(module: BlurPooling, builder: Builder, x: Value) -> Value:
     """
     front, back = module.padding
     padded = builder.reflect(x, front, back) if back else x
-    kernel = np.broadcast_to(array(module.filter), (module.channels, 1, module.taps, module.taps))
+    kernel = np.broadcast_to(array(module.filter), (module.channels, 1, module.taps, module.taps)).copy()
     return builder.conv(padded, kernel, None, stride=(module.stride, module.stride), groups=module.channels)
