@@ -42,7 +42,6 @@ from sapool.training.predictors.network import NetworkPredictor
 from sapool.training.progress import fit_progress
 from sapool.training.start import Start
 
-STEPS = 3
 WIDTH_STEP = 0.01
 MOST_ROUNDS = 200
 
@@ -58,8 +57,9 @@ class Contest:
 
     def __init__(self, spec: ModelSpec, dataset: Any, options: argparse.Namespace) -> None:
         self.spec, self.dataset, self.profile = spec, dataset, options.target
-        short = max(1, options.epochs // 3 // STEPS)
+        self.steps, short = options.steps, max(1, max(3, options.epochs // 3) // options.steps)
         self.first = FitConfig(epochs=options.epochs, seed=options.seed)
+        # After each step; all of them together for a network that is pruned at once.
         self.fine = FitConfig(epochs=short, seed=options.seed, learning_rate=2e-3)
         name = f"{spec}-seed{options.seed}-{options.epochs}x{len(dataset.train)}-{self.profile}"
         self.folder = options.folder / name.replace(":", "-").replace("=", "").replace(",", "-")
@@ -67,7 +67,7 @@ class Contest:
     @property
     def epochs(self) -> int:
         """That a network has seen when it is measured."""
-        return self.first.epochs + STEPS * self.fine.epochs
+        return self.first.epochs + self.steps * self.fine.epochs
 
     def whole(self) -> Checkpoint:
         return self._kept("whole", lambda: self._trained("whole", self.spec, self.first))
@@ -76,23 +76,24 @@ class Contest:
         def make() -> Checkpoint:
             budget = Budget(limit)
             found = prune(
-                self.whole(), budget, profile=self.profile, steps=STEPS, dataset=self.dataset, config=self.fine
+                self.whole(), budget, profile=self.profile, steps=self.steps, dataset=self.dataset, config=self.fine
             )
             return found.checkpoint
 
-        return self._kept(f"ours-{limit}", make)
+        return self._kept(f"ours-{limit}-{self.steps}", make)
 
     def uniform(self, limit: int) -> Checkpoint:
         narrow, config = widest(self.spec, limit, self.profile), replace(self.first, epochs=self.epochs)
         # Two limits may be kept by one width.
-        name = f"uniform-{narrow.width}"
+        name = f"uniform-{narrow.width}-{self.epochs}"
         return self._kept(name, lambda: self._trained(name, narrow, config))
 
     def by_macs(self, limit: int) -> Checkpoint:
-        name, config = f"macs-{limit}", replace(self.fine, epochs=STEPS * self.fine.epochs)
-        start = self._kept(f"{name}-start", lambda: global_pruning(self.whole(), limit, self.profile))
+        config = replace(self.fine, epochs=self.steps * self.fine.epochs)
+        start, name = f"macs-{limit}-start", f"macs-{limit}-{config.epochs}"
+        pruned = self._kept(start, lambda: global_pruning(self.whole(), limit, self.profile))
         return self._kept(
-            name, lambda: self._trained(name, start.spec, config, Start(self.folder / f"{name}-start.safetensors"))
+            name, lambda: self._trained(name, pruned.spec, config, Start(self.folder / f"{start}.safetensors"))
         )
 
     def _kept(self, name: str, make: Callable[[], Checkpoint]) -> Checkpoint:
@@ -136,8 +137,11 @@ def main() -> int:
     parser.add_argument("data", type=Path, help="images in folders of classes, or an archive of them")
     parser.add_argument("--model", default="mobilenet_v2-max-1221121:width=0.35")
     parser.add_argument("--target", default="cortex-m-cmsis-nn-dsp", help="a profile")
-    parser.add_argument("--epochs", type=int, default=30, help="of the first training; each fine-tuning has a third")
+    parser.add_argument(
+        "--epochs", type=int, default=30, help="of the first training; fine-tuning has a third in all, at least 3"
+    )
     parser.add_argument("--shares", type=float, nargs="+", default=[0.9, 0.8, 0.7])
+    parser.add_argument("--steps", type=int, default=3, help="that ours is pruned in, with a fine-tuning after each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, help="train on so many only")
     parser.add_argument("--test-images", type=int, help="test on so many only")
@@ -169,6 +173,7 @@ def main() -> int:
         "seed": options.seed,
         "first_epochs": options.epochs,
         "epochs": contest.epochs,
+        "steps": options.steps,
         "profile": options.target,
         "whole": whole,
         "budgets": rows,
