@@ -7,7 +7,7 @@ For each of three arenas (shares of the whole network's): (ours) the trained net
 the widest network of a smaller multiplier that keeps it, trained from the start for as many epochs as ours has seen in all;
 (macs) the trained network, pruned by torch-pruning itself, globally by magnitude as its MAC-driven examples do, until it
 keeps the arena, and trained on as long as ours. Test accuracy is looked at once for each. What is done already is not done
-again, and an interrupted training goes on. Writes benchmarks/results/pruning-pays.json (or --output).
+again, and an interrupted training goes on. Writes benchmarks/results/pruning-pays-STEPS.json (or --output).
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=ROOT / "build" / "pruning-pays", help="what is done, for going on"
     )
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "pruning-pays.json")
+    parser.add_argument("--output", type=Path, help="by default benchmarks/results/pruning-pays-STEPS.json")
     options = parser.parse_args()
     spec = parse(options.model)
     dataset = open_images(options.data, resolution=spec.resolution, train=options.images, test=options.test_images)
@@ -178,7 +178,8 @@ def main() -> int:
         "whole": whole,
         "budgets": rows,
     }
-    print(f"wrote {write_atomic(options.output, json.dumps(result, indent=2) + chr(10))}")
+    output = options.output or ROOT / "benchmarks" / "results" / f"pruning-pays-{options.steps}.json"
+    print(f"wrote {write_atomic(output, json.dumps(result, indent=2) + chr(10))}")
     return 0
 
 

@@ -157,9 +157,9 @@ def _pruning(path: Path) -> str:
     ]
     whole = found["whole"]
     return _section(
-        "Pruning by arena",
+        f"Pruning by arena in {found['steps']} step{'s' if found['steps'] > 1 else ''}",
         f"python benchmarks/pruning_pays.py ../shared/data/cifar10-jpeg.tar.xz --epochs {found['first_epochs']}"
-        f" --images {found['train_images']}",
+        f" --images {found['train_images']} --steps {found['steps']}",
         f"`{whole['spec']}`: {whole['test_accuracy']:.2%} with {_count(whole['arena_bytes'])} bytes for "
         f"`{found['profile']}` after {found['first_epochs']} epochs. Every network of the table has seen "
         f"{found['epochs']} epochs of {_count(found['train_images'])} images in all, seed {found['seed']}; test accuracy on "
@@ -173,7 +173,8 @@ SECTIONS: Mapping[str, Callable[[Path], str]] = {
     "first-numbers/results.csv": _first_numbers,
     "int8-accuracy.csv": _int8,
     "preset-accuracy.csv": _presets,
-    "pruning-pays.json": _pruning,
+    "pruning-pays-1.json": _pruning,
+    "pruning-pays-3.json": _pruning,
 }
 
 
