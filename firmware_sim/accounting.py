@@ -77,6 +77,11 @@ class ArenaUse(Record):
         """Head beyond the lower bound: what a better plan could save at most."""
         return self.head_bytes - self.lower_bound_bytes
 
+    @property
+    def needed_bytes(self) -> int:
+        """The arena that TFLM needs to start or uses, whichever is more; what it uses, if the former is unknown."""
+        return max(self.total_bytes, self.minimum_bytes or 0)
+
 
 class LiveBuffer(Record):
     """A buffer that is alive while a layer runs.

@@ -59,6 +59,13 @@ class BuildUse:
     total_after_bytes: int
     exact: bool
 
+    @classmethod
+    def of(cls, build: Profile, before: MemoryReport, after: MemoryReport) -> BuildUse:
+        """What two accounts for one build say."""
+        one, other = before.arena, after.arena
+        is_exact = one.exact and other.exact
+        return cls(build.id, one.head_bytes, other.head_bytes, one.total_bytes, other.total_bytes, is_exact)
+
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
@@ -144,7 +151,7 @@ def shrink(
         before=before[profile.id],
         after=after[profile.id],
         passes=best.passes,
-        builds=tuple(_build_use(build, before[build.id], after[build.id]) for build in builds),
+        builds=tuple(BuildUse.of(build, before[build.id], after[build.id]) for build in builds),
         bound_bytes=best.bound_bytes,
         floor_bytes=floor_bytes(written),
         libraries=stored.safe_libraries(written),
@@ -164,12 +171,6 @@ def _check(model: Model) -> None:
             where=model.path,
             hint="Give the file from before it was planned.",
         )
-
-
-def _build_use(build: Profile, before: MemoryReport, after: MemoryReport) -> BuildUse:
-    one, other = before.arena, after.arena
-    is_exact = one.exact and other.exact
-    return BuildUse(build.id, one.head_bytes, other.head_bytes, one.total_bytes, other.total_bytes, is_exact)
 
 
 Arenas = Mapping[str, ArenaUse]

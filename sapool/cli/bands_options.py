@@ -111,12 +111,11 @@ def with_bands(
         ModelError: see `firmware_sim.rewrite.bands.run.bands`.
         InternalError: the rewritten model is wrong.
     """
-    from firmware_sim.errors import UsageError
     from firmware_sim.report.bands import BandsReport
     from firmware_sim.rewrite.bands.proof import prove_tensors
     from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS
     from firmware_sim.rewrite.bands.run import bands as rewrite
-    from firmware_sim.rewrite.proof import prove
+    from firmware_sim.rewrite.proof import attempt
 
     progress = _Progress()
     found = rewrite(
@@ -129,19 +128,14 @@ def with_bands(
         progress=progress.show,
     )
     after = found.shrunk.content
-    if not found.shrunk.is_changed:
-        progress.end()
-        return BandsReport(found, None, None, "the file is unchanged"), after
+    progress.show("comparing outputs in TFLM")
     try:
-        progress.show("comparing outputs in TFLM")
-        proof = prove(content, after, name=name, inputs=inputs)
+        proof, unproven = attempt(content, after, name=name, inputs=inputs)
         progress.show("comparing tensors in TFLM")
-        tensors = prove_tensors(content, after, name=name) if found.form else None
-    except UsageError as error:
-        return BandsReport(found, None, None, f"{error.message} ({error.hint})"), after
+        tensors = prove_tensors(content, after, name=name) if found.form and proof else None
     finally:
         progress.end()
-    return BandsReport(found, proof, tensors), after
+    return BandsReport(found, proof, tensors, unproven), after
 
 
 class _Progress:

@@ -60,7 +60,7 @@ class Budget:
 
 def needed_bytes(cost: Price) -> int:
     """The arena that a network needs: what it uses, or what initialisation needs where that is more."""
-    return max(cost.arena.total_bytes, cost.arena.minimum_bytes or 0)
+    return cost.arena.needed_bytes
 
 
 def _above(value: int, limit: int | None) -> bool:

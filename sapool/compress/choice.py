@@ -123,9 +123,8 @@ def excess(account: MemoryReport, budget: Budget) -> float:
     total = 0.0
     if budget.arena_bytes is not None:
         arena = account.arena
-        needed = max(arena.total_bytes, arena.minimum_bytes or 0)
         layers = sum(max(0, in_use_bytes(layer) + arena.tail_bytes - budget.arena_bytes) for layer in account.layers)
-        over = max(0, needed - budget.arena_bytes)
+        over = max(0, arena.needed_bytes - budget.arena_bytes)
         total += (layers + over) / budget.arena_bytes if over else 0.0
     if budget.flash_bytes is not None:
         total += max(0, account.flash.model_bytes - budget.flash_bytes) / budget.flash_bytes
@@ -176,7 +175,7 @@ def _worth(remaining: Sequence[float], gone: int, going: int) -> float:
 
 def _out_of_reach(account: MemoryReport, budget: Budget) -> BudgetExceeded:
     peak = peak_of(account)
-    arena = max(account.arena.total_bytes, account.arena.minimum_bytes or 0)
+    arena = account.arena.needed_bytes
     macs = sum(layer.macs for layer in account.layers)
     reached = []
     if budget.arena_bytes is not None and arena > budget.arena_bytes:

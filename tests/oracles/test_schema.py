@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from support.tools import tool as load
 
 from firmware_sim.schema.rest import ALL_TABLES, HOLDS, UNIONS
 
@@ -21,10 +21,7 @@ def schema():
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location("tflite_schema", ROOT / "tools" / "tflite_schema.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("tflite_schema")
 
 
 def test_schema_data_are_up_to_date(schema, tool):

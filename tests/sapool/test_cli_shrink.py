@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.tflite_files import Graph, Op, T, convolution_options, small_network, tflite
+from support.tflite_files import Graph, Op, T, doubling_convolution, small_network, tflite
 
 from firmware_sim import memreport, read
 from firmware_sim.overlap import rules
@@ -20,27 +20,10 @@ from sapool.cli.main import main
 ROOT = Path(__file__).parents[2]
 
 
-def content() -> bytes:
-    """A 1x1 convolution that doubles the channels, on a map large enough to matter."""
-    return tflite(
-        Graph(
-            [
-                T([1, 24, 24, 8]),
-                T([16, 1, 1, 8], data=bytes(n % 50 for n in range(128)), scale=[0.1] * 16),
-                T([16], "INT32", bytes(64), scale=[0.05] * 16),
-                T([1, 24, 24, 16], scale=[2.0]),
-            ],
-            [Op("CONV_2D", [0, 1, 2], [3], convolution_options())],
-            inputs=[0],
-            outputs=[3],
-        )
-    )
-
-
 @pytest.fixture
 def model(tmp_path) -> Path:
     path = tmp_path / "ein Modell größer.tflite"
-    path.write_bytes(content())
+    path.write_bytes(doubling_convolution())
     return path
 
 
@@ -93,7 +76,7 @@ def test_the_report_goes_to_a_file_and_the_model_nowhere(model, tmp_path, capsys
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("bad", [b"", b"no model at all", content()[:200]])
+@pytest.mark.parametrize("bad", [b"", b"no model at all", doubling_convolution()[:200]])
 def test_bad_files_are_code_3_and_write_nothing(bad: bytes, tmp_path, capsys):
     path, small = tmp_path / "bad.tflite", tmp_path / "small.tflite"
     path.write_bytes(bad)
@@ -134,7 +117,7 @@ def test_a_wrong_rewriting_is_never_written(model, tmp_path, monkeypatch, capsys
         from firmware_sim.rewrite.draft import finish, open_draft
 
         shrunk = genuine(*arguments, **options)
-        bad = finish(replace(open_draft(content()), offsets=({0: 2_000, 3: 0},)))
+        bad = finish(replace(open_draft(doubling_convolution()), offsets=({0: 2_000, 3: 0},)))
         return replace(shrunk, content=bad)
 
     monkeypatch.setattr(library, "shrink", wrong)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import random
 from pathlib import Path
 
 import pytest
+from support.tools import tool as load
 
 pytest.importorskip("torch", reason="networks are priced with torch")
 
@@ -17,10 +17,7 @@ SAMPLES = 8
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("costs_page", ROOT / "tools" / "costs_page.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("costs_page")
 
 
 @pytest.fixture(scope="module")

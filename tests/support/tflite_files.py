@@ -179,6 +179,23 @@ def convolution_options(padding: str = "SAME", stride: int = 1, **more: int) -> 
     return "Conv2DOptions", {"padding": PADDING[padding], "stride_w": stride, "stride_h": stride, **more}
 
 
+def doubling_convolution() -> bytes:
+    """A 1x1 convolution that doubles the channels, on a map large enough to matter."""
+    return tflite(
+        Graph(
+            [
+                T([1, 24, 24, 8]),
+                T([16, 1, 1, 8], data=bytes(n % 50 for n in range(128)), scale=[0.1] * 16),
+                T([16], "INT32", bytes(64), scale=[0.05] * 16),
+                T([1, 24, 24, 16], scale=[2.0]),
+            ],
+            [Op("CONV_2D", [0, 1, 2], [3], convolution_options())],
+            inputs=[0],
+            outputs=[3],
+        )
+    )
+
+
 def small_network() -> Graph:
     """Convolution, depthwise convolution, average pool, reshape, fully connected, softmax: [1, 8, 8, 3] to [1, 4]."""
     constant = bytes(4096)

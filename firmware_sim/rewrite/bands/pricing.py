@@ -92,7 +92,7 @@ class Pricer:
         numbers = sorted(draft.graphs[0].tensors)
         return Price(
             bandings,
-            max(use.minimum_bytes or 0, use.total_bytes),
+            use.needed_bytes,
             use.head_bytes,
             use.total_bytes,
             min(found.solution.bound_bytes, use.head_bytes),

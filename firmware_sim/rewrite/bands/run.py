@@ -135,7 +135,7 @@ def bands(
         searches.append(search)
         prices += [(price, search) for price in search.run()]
     allowed = [entry for entry in prices if goal.allows(entry[0]) and entry[0].bandings]
-    before = _arena(plain)
+    before = plain.after.arena.needed_bytes
     for price, search in sorted(allowed, key=lambda entry: goal.rank(entry[0])):
         if price.arena_bytes >= before:
             if arena_bytes is None:
@@ -148,11 +148,6 @@ def bands(
             return Banded(found, EXPLICIT, stages, rungs, macs, _new_operators(content, found.content))
     reason = reason_against(searches[0].proposer, goal.most_macs, plain.after.arena.head_bytes)
     return Banded(plain, None, (), _rungs([entry[0] for entry in prices], None), macs, reason=reason)
-
-
-def _arena(shrunk: Shrunk) -> int:
-    use = shrunk.after.arena
-    return max(use.minimum_bytes or 0, use.total_bytes)
 
 
 def _variants(content: bytes, kernels: str, name: str, searches: Sequence[Search]) -> Iterator[Draft]:
@@ -194,23 +189,23 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
     model = read(result, name=name)
     if stored.damages(model, kernels):
         return None
-    builds = profiles_of(kernels)
-    old = {build.id: memreport(read(content, name=name), profile=build) for build in builds}
+    builds, given = profiles_of(kernels), read(content, name=name)
+    old = {build.id: memreport(given, profile=build) for build in builds}
     new = {build.id: memreport(model, profile=build) for build in builds}
     if any(new[key].arena.total_bytes > report.arena.total_bytes for key, report in old.items()):
         return None
     if any(_is_unaligned(report) for report in new.values()):
         return None
     profile = search.pricer.profile
-    flat = memreport(read(finish(search.pricer.draft), name=name), profile=profile)
-    passes = (_use("clean", flat),) if finish(search.pricer.draft) != content else ()
+    flat = finish(search.pricer.draft)
+    passes = (_use("clean", memreport(read(flat, name=name), profile=profile)),) if flat != content else ()
     return Shrunk(
         content=result,
         kernels=kernels,
         before=plain.before,
         after=new[profile.id],
         passes=(*passes, _use("bands", new[profile.id])),
-        builds=tuple(_build(build, old[build.id], new[build.id]) for build in builds),
+        builds=tuple(BuildUse.of(build, old[build.id], new[build.id]) for build in builds),
         bound_bytes=price.bound_bytes,
         floor_bytes=floor_bytes(model),
         libraries=stored.safe_libraries(model),
@@ -226,12 +221,6 @@ def _is_unaligned(report: MemoryReport) -> bool:
 def _use(name: str, report: MemoryReport) -> PassUse:
     macs = sum(layer.macs for layer in report.layers)
     return PassUse(name, report.arena.head_bytes, report.arena.total_bytes, report.model.bytes, macs)
-
-
-def _build(build: Profile, before: MemoryReport, after: MemoryReport) -> BuildUse:
-    one, other = before.arena, after.arena
-    is_exact = one.exact and other.exact
-    return BuildUse(build.id, one.head_bytes, other.head_bytes, one.total_bytes, other.total_bytes, is_exact)
 
 
 def _stage(search: Search, banding: Banding) -> BandedStage:

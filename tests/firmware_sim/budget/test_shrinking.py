@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from support.tflite_files import Graph, Op, T, convolution_options, tflite
+from support.tflite_files import doubling_convolution
 
 from firmware_sim import memreport, read
 from firmware_sim.budget import evaluate, state
@@ -20,29 +20,13 @@ from firmware_sim.rewrite.shrink import shrink
 TARGET = "cortex-m-reference"
 
 
-def content() -> bytes:
-    return tflite(
-        Graph(
-            [
-                T([1, 24, 24, 8]),
-                T([16, 1, 1, 8], data=bytes(n % 50 for n in range(128)), scale=[0.1] * 16),
-                T([16], "INT32", bytes(64), scale=[0.05] * 16),
-                T([1, 24, 24, 16], scale=[2.0]),
-            ],
-            [Op("CONV_2D", [0, 1, 2], [3], convolution_options())],
-            inputs=[0],
-            outputs=[3],
-        )
-    )
-
-
 def needed(content: bytes) -> int:
     arena = memreport(read(content), profile=TARGET).arena
     return max(arena.total_bytes, arena.minimum_bytes or 0)
 
 
 def outcome(folder: Path, arena: int, **more: object):
-    (folder / "m.tflite").write_bytes(content())
+    (folder / "m.tflite").write_bytes(doubling_convolution())
     return evaluate([state({"name": "b", "model": "m.tflite", "target": TARGET, "arena": arena, **more}, folder)])
 
 
@@ -52,18 +36,20 @@ def remedies(folder: Path, arena: int, **more: object):
 
 
 def test_shrinking_is_named_where_it_is_enough(tmp_path: Path):
-    small = needed(shrink(content(), kernels="reference").content)
-    assert small < needed(content())
+    small = needed(shrink(doubling_convolution(), kernels="reference").content)
+    assert small < needed(doubling_convolution())
     remedy = remedies(tmp_path, small)["shrink"]
-    assert remedy.saves_bytes == needed(content()) - small
+    assert remedy.saves_bytes == needed(doubling_convolution()) - small
     assert f"sapool shrink --target {TARGET}: an arena of {small:,} bytes" in remedy.text
     assert "shrink" not in remedies(tmp_path, small - 1)
-    assert "shrink" not in remedies(tmp_path, small, flash=len(content()))  # the plan needs some bytes of flash
+    assert "shrink" not in remedies(
+        tmp_path, small, flash=len(doubling_convolution())
+    )  # the plan needs some bytes of flash
 
 
 @pytest.mark.parametrize("format", ["text", "json", "markdown"])
 def test_formats(format: str, tmp_path: Path):
-    found = outcome(tmp_path, needed(content()) - 16)
+    found = outcome(tmp_path, needed(doubling_convolution()) - 16)
     text = render(found, format)
     if format == "json":
         jsonschema.Draft202012Validator(check_schema()).validate(json.loads(text))
@@ -76,12 +62,12 @@ def test_formats(format: str, tmp_path: Path):
 
 def test_nothing_is_shrunk_for_a_check_that_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(library, "shrink", lambda *_, **__: pytest.fail("shrunk"))
-    assert outcome(tmp_path, needed(content())).exit_code == 0
-    assert outcome(tmp_path, needed(content()), flash=10).exit_code == 1
+    assert outcome(tmp_path, needed(doubling_convolution())).exit_code == 0
+    assert outcome(tmp_path, needed(doubling_convolution()), flash=10).exit_code == 1
 
 
 def test_a_file_that_is_planned_already_fails_as_before(tmp_path: Path):
-    (tmp_path / "m.tflite").write_bytes(shrink(content(), kernels="reference").content)
+    (tmp_path / "m.tflite").write_bytes(shrink(doubling_convolution(), kernels="reference").content)
     budget = state({"name": "b", "model": "m.tflite", "target": TARGET, "arena": 5000}, tmp_path)
     (verdict,) = evaluate([budget]).results
     assert verdict.exceeded
