@@ -22,6 +22,7 @@ _MOST_PRICED: Final = 24  # proposals that promise more than the best that is kn
 _MOST_RUNGS: Final = 12  # of the ladder that are priced for its sake
 _STARTS: Final = 4  # choices that are changed a little
 _WORK: Final = 3_000  # operators priced in changing one of them
+_DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with several inputs may be below
 _PATIENCE: Final = 10  # changes priced, one after the other, of which none is better
 
 _NONE: Final = (1 << 60,)  # the promise of nothing
@@ -140,12 +141,16 @@ class Search:
 
     def priced(self, choice: Choice) -> Price | None:
         """The price of a choice; others of its kind are expected to need as much more than reckoned."""
-        price = self.pricer.price(choice.bandings, choice.head_bytes)
+        price = self.pricer.price(choice.bandings, int(_DOUBT * choice.head_bytes))
         if price is not None:
             kind = _kind(choice.bandings)
             more = price.head_bytes - choice.head_bytes
             self.more_bytes[kind] = min(self.more_bytes.get(kind, more), more)
         return price
+
+    def hope(self, choice: Choice) -> tuple[int, int, int]:
+        """The rank that a choice may have at best."""
+        return self.goal.order(int(_DOUBT * self.arena_bytes(choice)), self.macs(choice), len(choice.bandings))
 
     def expected(self, choice: Choice) -> tuple[int, int, int]:
         """The rank that a choice promises, unless its kind has turned out to need more."""
@@ -182,7 +187,7 @@ class Search:
             for bandings in self.neighbours(price):
                 if bandings not in self.pricer.known and bandings not in found and not _share_layers(bandings):
                     choice = self.proposer.choice(bandings)
-                    if self.macs(choice) <= self.goal.most_macs and self.promise(choice) < self.goal.rank(price):
+                    if self.macs(choice) <= self.goal.most_macs and self.hope(choice) < self.goal.rank(price):
                         found[bandings] = choice
             better: Price | None = None
             for choice in sorted(found.values(), key=self.expected)[:_PATIENCE]:
