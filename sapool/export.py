@@ -22,7 +22,7 @@ from exporters.tflite import DEFAULT, TfliteModel
 from firmware_sim import profiles
 from firmware_sim.overlap.rules import ANY, class_of
 from firmware_sim.report.shrink import ShrinkReport
-from firmware_sim.rewrite.proof import INPUTS, attempt
+from firmware_sim.rewrite.proof import INPUTS, Comparison
 from firmware_sim.rewrite.shrink import shrink
 from sapool import presets
 from sapool.checkpoint import Checkpoint
@@ -90,8 +90,9 @@ def shrunk(model: TfliteModel, *, profile: str | None = None, name: str = "model
     """
     build = None if profile is None else profiles.get(profile)
     kernels = ANY if build is None else class_of(build)
-    found = shrink(model.content, kernels=kernels, profile=build, name=name)
-    report = ShrinkReport(found, *attempt(model.content, found.content, name=name, inputs=INPUTS))
+    with Comparison(model.content, name=name, inputs=INPUTS) as comparison:
+        found = shrink(model.content, kernels=kernels, profile=build, name=name)
+        report = ShrinkReport(found, *comparison.attempt(found.content))
     return replace(model, content=found.content), report
 
 

@@ -57,6 +57,7 @@ def plan(
     builds: Sequence[Profile] | None = None,
     tails: Sequence[Tail] = (),
     choices: Sequence[Collection[str]] = CHOICES,
+    enough_bytes: int = 0,
 ) -> HeadPlan:
     """Plan the head of a model. A plan that it brings along is not looked at.
 
@@ -72,6 +73,7 @@ def plan(
         builds: those of the class whose scratch buffers count; None for all.
         tails: those of the builds, without a plan, where they are known already; one for each kernel library is enough.
         choices: which tensors may lie inside others (`firmware_sim.overlap.views.views`); the best is taken.
+        enough_bytes: a peak with which no further choice is tried.
 
     Raises:
         ModelError: TFLM refuses the model.
@@ -101,6 +103,8 @@ def plan(
             known.append(found.views)
             below_bytes = min((one.solution.peak_bytes for one in plans if one.solution), default=None)
             plans.append(_solved(model, found, time_s, below_bytes))
+            if plans[-1].solution and plans[-1].solution.peak_bytes <= enough_bytes:
+                break
     best = min(plans, key=lambda one: one.solution.peak_bytes if one.solution else 0)
     # Another choice may have been given up with a plan that is worse and a bound that is lower.
     bound_bytes = min(one.solution.bound_bytes for one in plans if one.solution)

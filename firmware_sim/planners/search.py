@@ -41,10 +41,10 @@ def search(
         problem: what to place.
         offsets: a valid plan.
         bound_bytes: a peak that no plan is below.
-        time_s: when to stop.
+        time_s: when to stop, in seconds of processor time: a busy machine gives the same plan.
         below_bytes: plans that are not below this are not looked for; the bound does not rise above it either.
     """
-    end = time.monotonic() + time_s
+    end = time.thread_time() + time_s
     best = tuple(offsets)
     step = problem.step_bytes
     low, high = -(-bound_bytes // step), problem.peak_bytes(best) // step
@@ -145,7 +145,7 @@ class _Tree:
             if pair is None:
                 return tuple(self.low)
             nodes += 1
-            if nodes % _CHECK_EVERY == 0 and time.monotonic() > end:
+            if nodes % _CHECK_EVERY == 0 and time.thread_time() > end:
                 return "unknown"
             upper, lower = pair
             choices.append((len(self.trail), lower, upper))

@@ -1,24 +1,26 @@
-"""Shows in TFLM itself that a rewritten model computes what the old one did, byte by byte."""
+"""Shows in TFLM itself that a rewritten model computes what the old one did, byte by byte.
+
+TFLM runs in processes of their own. What the old model computes does not depend on the rewriting, so it is computed while
+that is still going on; from each run only a digest of every output comes back.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import struct
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 from itertools import pairwise
-from typing import Any, Final
-
-import numpy as np
+from types import TracebackType
+from typing import Final, NamedTuple
 
 from firmware_sim import costs
 from firmware_sim.errors import InternalError, ModelError, SapoolError, UsageError
-from firmware_sim.model import Model, Tensor, read
+from firmware_sim.model import Tensor, read
 from firmware_sim.run import tflm
-from firmware_sim.run.tensors import Array
+from firmware_sim.run.feed import TYPES, feed
+from firmware_sim.run.workers import Workers, most_workers
 
 INPUTS: Final = 100
 """How many inputs a proof compares, the extreme ones included, before a file is written."""
@@ -26,14 +28,9 @@ INPUTS: Final = 100
 LEAST: Final = 10
 """How many it compares at least where nothing is written."""
 
-_EXTREMES: Final = 3
 _MACS_PER_WORKER: Final = 500_000_000  # about a second of TFLM's reference kernels
 _WORTH_A_WORKER: Final = 100_000_000  # multiply-accumulates that take as long as the start of a process
-_TYPES: Final = ("BOOL", "FLOAT32", "INT16", "INT32", "INT64", "INT8", "UINT8")
-_MOST_WORKERS: Final = 8
-_TIMEOUT_S: Final = 600.0
-_SHARE: Final = "import sys; from firmware_sim.rewrite.proof import _share; _share(sys.stdin.buffer.read())"
-_HEADER: Final = struct.Struct("<III")  # length of the first model, first input, number of inputs
+_SHARES: Final = 5  # per process, so that none waits long for the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,116 +42,114 @@ class Proof:
     total_bytes: int
 
 
-def attempt(before: bytes, after: bytes, *, name: str, inputs: int | None = None) -> tuple[Proof | None, str]:
-    """`prove` where there is something to prove and TFLM is installed: the proof, or None and why there is none."""
-    if before == after:
-        return None, "the file is unchanged"
-    try:
-        return prove(before, after, name=name, inputs=inputs), ""
-    except UsageError as error:
-        return None, f"{error.message} ({error.hint})"
+class Comparison:
+    """A model to compare rewritten ones with, whose outputs are computed from now on; use it in a `with` block.
 
-
-def prove(before: bytes, after: bytes, *, name: str, inputs: int | None = None) -> Proof:
-    """Run both models in TFLM on the same inputs, one after the other in one arena each, and compare all outputs.
-
-    Every input tensor is once all lowest, once all highest and once all zero point; all others are random. TFLM runs in
-    processes of their own, at most as many as there are processors.
+    Every input tensor is once all lowest, once all highest and once all zero point; all others are random. At most as many
+    processes run as there are processors.
 
     Args:
         before: the model as it was.
-        after: the model as it is to be written.
         name: what to call it in messages.
         inputs: how many; None, for a report alone, takes as many as `INPUTS` or about a second allow, but at least `LEAST`.
 
+    Attributes:
+        workers: the processes.
+
     Raises:
-        ModelError: TFLM refuses the model as it was, or an input has a type that no values are made up for.
-        UsageError: TFLM is not installed.
-        InternalError: the rewritten model is refused, or an output differs.
+        ModelError: the model cannot be read.
     """
-    model = read(before, name=name)
-    for tensor in model.subgraphs[0].inputs:
-        kind = model.subgraphs[0].tensors[tensor].type
-        if kind not in _TYPES:
-            raise ModelError(f"TFLM was not run: no values are made up for an input of type {kind}", where=name)
-    macs = max(1, _macs(model) + _macs(read(after, name=name)))
-    most = min(_MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    if inputs is None:
-        inputs = max(LEAST, min(INPUTS, most * _MACS_PER_WORKER // macs))
-    workers = max(1, min(most, inputs * macs // _WORTH_A_WORKER, inputs))
-    edges = [inputs * number // workers for number in range(workers + 1)]
-    with ThreadPoolExecutor(workers) as pool:
-        shares = list(
-            pool.map(
-                lambda edge: tflm.apart(
-                    _SHARE, _HEADER.pack(len(before), edge[0], edge[1] - edge[0]) + before + after, timeout_s=_TIMEOUT_S
-                ),
-                pairwise(edges),
-            )
-        )
-    results = [_outcome(printed, problem, name) for printed, problem in shares]
-    return Proof(inputs, results[0]["head_bytes"], results[0]["total_bytes"])
+
+    def __init__(self, before: bytes, *, name: str, inputs: int | None = None) -> None:
+        self._before, self._name = before, name
+        subgraphs = read(before, name=name).subgraphs
+        self._tensors = tuple(subgraphs[0].tensors[index] for index in subgraphs[0].inputs)
+        macs = 2 * max(1, sum(costs.macs(operator, one.tensors) for one in subgraphs for operator in one.operators))
+        most = most_workers()
+        if inputs is None:
+            inputs = max(LEAST, min(INPUTS, most * _MACS_PER_WORKER // macs))
+        self._inputs = inputs
+        self._count = max(1, min(most, inputs * macs // _WORTH_A_WORKER, inputs))
+        self.workers = Workers(self._count)
+        can_run = tflm.is_installed() and all(tensor.type in TYPES for tensor in self._tensors)
+        self._expected = self._runs(before) if can_run else []
+
+    def __enter__(self) -> Comparison:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.workers.__exit__(kind, error, traceback)
+
+    def attempt(self, after: bytes) -> tuple[Proof | None, str]:
+        """`prove` where there is something to prove and TFLM is installed: the proof, or None and why there is none."""
+        if self._before == after:
+            return None, "the file is unchanged"
+        try:
+            return self.prove(after), ""
+        except UsageError as error:
+            return None, f"{error.message} ({error.hint})"
+
+    def prove(self, after: bytes) -> Proof:
+        """Run the rewritten model on the same inputs, one after the other in one arena, and compare all outputs.
+
+        Raises:
+            ModelError: TFLM refuses the model as it was, or an input has a type that no values are made up for.
+            UsageError: TFLM is not installed.
+            InternalError: the rewritten model is refused, or an output differs.
+        """
+        tflm.check_installed()
+        for tensor in self._tensors:
+            if tensor.type not in TYPES:
+                message = f"TFLM was not run: no values are made up for an input of type {tensor.type}"
+                raise ModelError(message, where=self._name)
+        got = self._runs(after)
+        try:
+            old = [run for share in self._expected for run in share.result().outputs]
+        except ModelError as error:
+            raise ModelError(error.message, where=self._name) from None
+        try:
+            shares = [share.result() for share in got]
+        except SapoolError as error:
+            raise self._wrong(error.message) from None
+        new = [run for share in shares for run in share.outputs]
+        for number, (expected, run) in enumerate(zip(old, new, strict=True)):
+            for output, (one, other) in enumerate(zip(expected, run, strict=True)):
+                if one != other:
+                    raise self._wrong(f"output {output} differs for input {number}")
+        return Proof(self._inputs, shares[0].arena.head_bytes, shares[0].arena.total_bytes)
+
+    def _wrong(self, fault: str) -> InternalError:
+        return InternalError(f"the rewritten model is wrong: {fault}; nothing was written", where=self._name)
+
+    def _runs(self, content: bytes) -> list[Future[_Share]]:
+        shares = min(self._count * _SHARES if self._count > 1 else 1, self._inputs)
+        edges = [self._inputs * number // shares for number in range(shares + 1)]
+        return [self.workers.submit(_run, content, self._tensors, start, end) for start, end in pairwise(edges)]
 
 
-def _macs(model: Model) -> int:
-    return sum(costs.macs(o, subgraph.tensors) for subgraph in model.subgraphs for o in subgraph.operators)
+def prove(before: bytes, after: bytes, *, name: str, inputs: int | None = None) -> Proof:
+    """`Comparison.prove` of a model that is rewritten already."""
+    with Comparison(before, name=name, inputs=inputs) as comparison:
+        return comparison.prove(after)
 
 
-def _outcome(printed: bytes, problem: str | None, name: str) -> dict[str, Any]:
-    if problem is not None:
-        raise ModelError(problem, where=name)
-    outcome: dict[str, Any] = json.loads(printed)
-    if "refused" in outcome:
-        raise ModelError(outcome["refused"], where=name)
-    if "fault" in outcome:
-        raise InternalError(f"the rewritten model is wrong: {outcome['fault']}; nothing was written", where=name)
-    return outcome
+class _Share(NamedTuple):
+    """What TFLM computed for some inputs: the arena that it used, and per input a digest of each output."""
+
+    arena: tflm.ArenaUse
+    outputs: list[list[bytes]]
 
 
-def _share(content: bytes) -> None:
-    """What the other process runs: some of the inputs."""
-    length, first, count = _HEADER.unpack_from(content)
-    before, after = content[_HEADER.size : _HEADER.size + length], content[_HEADER.size + length :]
-    json.dump(_compare(before, after, first, count), sys.stdout)
+_loaded = lru_cache(maxsize=2)(tflm.Tflm)
 
 
-def _compare(before: bytes, after: bytes, first: int, count: int) -> dict[str, Any]:
-    try:
-        old = tflm.Tflm(before)
-    except SapoolError as error:
-        return {"refused": error.message}
-    try:
-        new = tflm.Tflm(after)
-        subgraph = read(before).subgraphs[0]
-        tensors = [subgraph.tensors[index] for index in subgraph.inputs]
-        for number, arrays in _inputs(tensors, first, count):
-            pairs = zip(old.invoke(*arrays), new.invoke(*arrays), strict=True)
-            for output, (expected, got) in enumerate(pairs):
-                if expected.tobytes() != got.tobytes():
-                    return {"fault": f"output {output} differs for input {number}"}
-    except SapoolError as error:
-        return {"fault": error.message}
-    return {"head_bytes": new.arena.head_bytes, "total_bytes": new.arena.total_bytes}
-
-
-def _inputs(tensors: Sequence[Tensor], first: int, count: int) -> Iterator[tuple[int, list[Array]]]:
-    for number in range(first, first + count):
-        random = np.random.default_rng(number)
-        yield number, [_values(tensor, number, random) for tensor in tensors]
-
-
-def _values(tensor: Tensor, number: int, random: np.random.Generator) -> Array:
-    """Extremes first: lowest, highest, zero point; then values of the whole range, for float around [-2, 2]."""
-    if tensor.type == "FLOAT32":
-        if number < _EXTREMES:
-            return np.full(tensor.shape, (-1.0, 1.0, 0.0)[number], np.float32)
-        return random.normal(size=tensor.shape).astype(np.float32)
-    if tensor.type == "BOOL":
-        return np.asarray(random.integers(0, 2, tensor.shape), np.bool_)
-    kind = np.dtype(tensor.type.lower())
-    limits = np.iinfo(kind)
-    if number < _EXTREMES:
-        quantization = tensor.quantization
-        zero = quantization.zero_point[0] if quantization and quantization.zero_point else 0
-        return np.full(tensor.shape, (int(limits.min), int(limits.max), zero)[number], kind)
-    return np.asarray(random.integers(limits.min, limits.max, tensor.shape, kind, endpoint=True))
+def _run(content: bytes, tensors: Sequence[Tensor], start: int, end: int) -> _Share:
+    """What another process does."""
+    model = _loaded(content)
+    outputs = [
+        [sha256(output.tobytes()).digest() for output in model.invoke(*feed(tensors, number))]
+        for number in range(start, end)
+    ]
+    return _Share(model.arena, outputs)

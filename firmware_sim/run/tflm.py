@@ -6,20 +6,18 @@ everywhere in this project (tensorflow/lite/micro/recording_micro_allocator.cc, 
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-import firmware_sim
-from firmware_sim.errors import ModelError, SapoolError, UsageError
+from firmware_sim.errors import ModelError, UsageError
 from firmware_sim.run import capture
 from firmware_sim.run.tensors import Array, TensorSpec, check
+from firmware_sim.run.workers import Workers
 
 # Pages of an arena that TFLM does not touch cost nothing, so the first try is generous.
 _FIRST_ARENA_BYTES = 16 * 1024 * 1024
@@ -27,8 +25,8 @@ _LAST_ARENA_BYTES = 1024 * 1024 * 1024
 # TFLM dereferences null when the arena cannot even hold the allocator itself (448 bytes): nothing near that is tried.
 _LEAST_ARENA_BYTES = 1024
 _TOO_SMALL = re.compile(r"Failed to (allocate|resize)|[Aa]rena size is too small|missing: \d+")
+_HINT = "pip install 'sapool[tflm]'"
 _FIGURE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
-_PROBE = "import sys; from firmware_sim.run.tflm import _probe; _probe(sys.stdin.buffer.read())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +74,29 @@ class Tflm:
             ModelError: an operator fails; the message has TFLM's words.
         """
         check(arrays, self.inputs)
-        try:
-            with capture.descriptors() as log:
-                for index, array in enumerate(arrays):
-                    self._interpreter.set_input(np.ascontiguousarray(array), index)
-                self._interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(
-                f"TFLM cannot run the model: {capture.words(log.text, error)}", where=self._name
-            ) from error
+        _invoke(self._interpreter, arrays, self._name)
         return tuple(np.array(self._interpreter.get_output(index)) for index in range(len(self.outputs)))
+
+
+def run_keeping(model_bytes: bytes, wanted: Sequence[int], *arrays: Array) -> list[Array]:
+    """Run a model once so that no tensor gives way to another (TFLM's kPreserveAllTensors).
+
+    Args:
+        model_bytes: content of a .tflite file.
+        wanted: tensors of its first subgraph, by their indices.
+        arrays: its inputs.
+
+    Returns:
+        What these tensors hold after the run.
+
+    Raises:
+        UsageError: TFLM is not installed.
+        ModelError: TFLM refuses the model, or an operator fails.
+    """
+    runtime = _runtime()
+    interpreter = _load(runtime, bytes(model_bytes), None, None, keep_tensors=True)
+    _invoke(interpreter, arrays, None)
+    return [np.array(interpreter.GetTensor(index, 0)["tensor_data"]) for index in wanted]
 
 
 def refused(model_bytes: bytes, *, timeout_s: float = 60.0) -> str | None:
@@ -97,43 +108,27 @@ def refused(model_bytes: bytes, *, timeout_s: float = 60.0) -> str | None:
     Raises:
         UsageError: TFLM is not installed.
     """
-    return apart(_PROBE, bytes(model_bytes), timeout_s=timeout_s)[1]
+    check_installed()
+    with Workers(1, timeout_s=timeout_s) as workers:
+        try:
+            return workers.submit(_probe, bytes(model_bytes)).result()
+        except ModelError as error:
+            return error.message
 
 
-def apart(code: str, content: bytes, *, timeout_s: float) -> tuple[bytes, str | None]:
-    """Run Python code in a process of its own, which TFLM may end.
+def is_installed() -> bool:
+    """Whether there is TFLM to run, without loading it."""
+    return find_spec("tflite_micro") is not None
 
-    Args:
-        code: what to run; it can import this package, and gets `content` on its standard input.
-        content: bytes for it.
-        timeout_s: how long it may take.
 
-    Returns:
-        What it printed, and None if it ended well, else why not.
+def check_installed() -> None:
+    """Refuse to go on without TFLM.
 
     Raises:
-        UsageError: TFLM is not installed.
+        UsageError: it is not installed.
     """
-    _runtime()
-    root = str(Path(firmware_sim.__file__).parent.parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            input=content,
-            capture_output=True,
-            timeout=timeout_s,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return b"", f"no answer within {timeout_s:g} s"
-    if done.returncode == 0:
-        return done.stdout, None
-    words = done.stderr.decode("utf-8", errors="replace").strip()
-    if done.returncode < 0:
-        words = "; ".join(filter(None, [f"TFLM ended the process with signal {-done.returncode}", words]))
-    return done.stdout, words
+    if not is_installed():
+        raise UsageError("TFLM is not installed", hint=_HINT)
 
 
 def parse_allocations(text: str) -> ArenaUse:
@@ -148,14 +143,28 @@ def parse_allocations(text: str) -> ArenaUse:
     return ArenaUse(figures["total"], figures["head"], figures["tail"])
 
 
-def _load(runtime: Any, model_bytes: bytes, arena_bytes: int | None, name: str | None) -> Any:
+def _invoke(interpreter: Any, arrays: Sequence[Array], name: str | None) -> None:
+    try:
+        with capture.descriptors() as log:
+            for index, array in enumerate(arrays):
+                interpreter.set_input(np.ascontiguousarray(array), index)
+            interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"TFLM cannot run the model: {capture.words(log.text, error)}", where=name) from error
+
+
+def _load(
+    runtime: Any, model_bytes: bytes, arena_bytes: int | None, name: str | None, *, keep_tensors: bool = False
+) -> Any:
     if arena_bytes is not None and arena_bytes < _LEAST_ARENA_BYTES:
         raise UsageError(f"an arena of {arena_bytes} bytes is too small for any model", where=name)
     size = arena_bytes or _FIRST_ARENA_BYTES
+    kinds = runtime.InterpreterConfig
+    kind = kinds.kPreserveAllTensors if keep_tensors else kinds.kAllocationRecording
     while True:
         try:
             with capture.descriptors() as log:
-                return runtime.Interpreter.from_bytes(model_bytes, arena_size=size)
+                return runtime.Interpreter.from_bytes(model_bytes, arena_size=size, intrepreter_config=kind)
         except (RuntimeError, ValueError, MemoryError) as error:
             words = capture.words(log.text, error)
             if not _TOO_SMALL.search(log.text):
@@ -169,18 +178,15 @@ def _load(runtime: Any, model_bytes: bytes, arena_bytes: int | None, name: str |
 
 def _probe(model_bytes: bytes) -> None:
     """What `refused` runs in the other process."""
-    try:
-        model = Tflm(model_bytes)
-        model.invoke(*(spec.zeros() for spec in model.inputs))
-    except SapoolError as error:
-        sys.exit(error.message)
+    model = Tflm(model_bytes)
+    model.invoke(*(spec.zeros() for spec in model.inputs))
 
 
 def _runtime() -> Any:
     try:
         from tflite_micro import runtime
     except ImportError as error:
-        raise UsageError("TFLM is not installed", hint="pip install 'sapool[tflm]'") from error
+        raise UsageError("TFLM is not installed", hint=_HINT) from error
     return runtime
 
 

@@ -115,24 +115,27 @@ def with_bands(
     from firmware_sim.rewrite.bands.proof import prove_tensors
     from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS
     from firmware_sim.rewrite.bands.run import bands as rewrite
-    from firmware_sim.rewrite.proof import attempt
+    from firmware_sim.rewrite.proof import Comparison
 
     progress = _Progress()
-    found = rewrite(
-        content,
-        kernels=kernels,
-        profile=profile,
-        max_extra_macs=MAX_EXTRA_MACS if max_extra_macs is None else max_extra_macs,
-        arena_bytes=arena,
-        name=name,
-        progress=progress.show,
-    )
-    after = found.shrunk.content
-    progress.show("comparing outputs in TFLM")
     try:
-        proof, unproven = attempt(content, after, name=name, inputs=inputs)
-        progress.show("comparing tensors in TFLM")
-        tensors = prove_tensors(content, after, name=name) if found.form and proof else None
+        with Comparison(content, name=name, inputs=inputs) as comparison:
+            found = rewrite(
+                content,
+                kernels=kernels,
+                profile=profile,
+                max_extra_macs=MAX_EXTRA_MACS if max_extra_macs is None else max_extra_macs,
+                arena_bytes=arena,
+                name=name,
+                progress=progress.show,
+            )
+            after = found.shrunk.content
+            progress.show("comparing outputs in TFLM")
+            proof, unproven = comparison.attempt(after)
+            tensors = None
+            if found.form and proof:
+                progress.show("comparing tensors in TFLM")
+                tensors = prove_tensors(content, after, name=name, workers=comparison.workers)
     finally:
         progress.end()
     return BandsReport(found, proof, tensors, unproven), after

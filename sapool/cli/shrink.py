@@ -100,7 +100,7 @@ def command(
     from firmware_sim.files import write_atomic
     from firmware_sim.report.bands import render as render_bands
     from firmware_sim.report.shrink import ShrinkReport, render
-    from firmware_sim.rewrite.proof import INPUTS, attempt
+    from firmware_sim.rewrite.proof import INPUTS, Comparison
     from firmware_sim.rewrite.shrink import shrink
 
     if output is not None:
@@ -117,8 +117,9 @@ def command(
             click.echo(f"wrote {output}", err=True)
         emit(render_bands(in_bands, format_), report)
         return
-    shrunk = shrink(content, kernels=wanted, profile=profile, without=without, name=str(model))
-    result = ShrinkReport(shrunk, *attempt(content, shrunk.content, name=str(model), inputs=inputs))
+    with Comparison(content, name=str(model), inputs=inputs) as comparison:
+        shrunk = shrink(content, kernels=wanted, profile=profile, without=without, name=str(model))
+        result = ShrinkReport(shrunk, *comparison.attempt(shrunk.content))
     if output is not None:
         write_atomic(output, shrunk.content)
         click.echo(f"wrote {output}", err=True)

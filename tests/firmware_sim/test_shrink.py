@@ -109,7 +109,7 @@ def test_a_large_model_is_compared_on_fewer_inputs():
     shrunk = shrink(content, kernels="reference").content
     macs = 2 * 24 * 24 * (4 * 8 + 8 * 16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(proof, "_MOST_WORKERS", 1)
+        patch.setattr(proof, "most_workers", lambda: 1)
         for budget, inputs in ((1, proof.LEAST), (17 * macs, 17), (1000 * macs, proof.INPUTS)):
             patch.setattr(proof, "_MACS_PER_WORKER", budget)
             assert prove(content, shrunk, name="model").inputs == inputs

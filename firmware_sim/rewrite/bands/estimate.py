@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from firmware_sim.model import Tensor
 from firmware_sim.overlap.distance import distance_bytes
@@ -48,7 +49,7 @@ class _Listed(list[Tensor]):
         return self.tensors[index]
 
 
-@dataclass(slots=True)
+@dataclass
 class StageCosts:
     """Bytes and multiplications of the bands of one stage, of which wrong rows are cut off in one way."""
 
@@ -57,12 +58,13 @@ class StageCosts:
     distances: Distances
     scratch: Mapping[int, int]
     _steps: dict[Rows, tuple[Step, ...]] = field(default_factory=dict)
+    _reads: dict[Rows, Rows] = field(default_factory=dict)
     _peaks: dict[tuple[Rows, bool], int] = field(default_factory=dict)
 
     def steps(self, wanted: Rows) -> tuple[Step, ...]:
         """See `Stage.steps`."""
         if wanted not in self._steps:
-            self._steps[wanted] = self.stage.steps(wanted, self.trimmed)
+            self._steps[wanted] = self.stage.steps(wanted, self.trimmed, is_checked=False)
         return self._steps[wanted]
 
     def macs(self, wanted: Rows) -> int:
@@ -70,14 +72,10 @@ class StageCosts:
         return self.stage.macs(self.steps(wanted))
 
     def reads(self, wanted: Rows) -> Rows:
-        """Rows of the source that a band reads."""
-        found: Rows | None = None
-        for step in self.steps(wanted):
-            for index, rows in zip(step.layer.data, step.inputs, strict=True):
-                if index == self.stage.source:
-                    found = rows.hull(found)
-        assert found is not None  # a stage reads its source
-        return found
+        """See `Stage.reads`."""
+        if wanted not in self._reads:
+            self._reads[wanted] = self.stage.reads(wanted)
+        return self._reads[wanted]
 
     def peak(self, wanted: Rows, upward: bool) -> int:
         """Most bytes in use while a band is computed, after all bands above it (below it with `upward`)."""
@@ -86,10 +84,13 @@ class StageCosts:
             self._peaks[key] = self._peak(wanted, upward)
         return self._peaks[key]
 
+    @cached_property
+    def row_bytes(self) -> dict[int, int]:
+        """Bytes of a row of each tensor of the stage."""
+        return {index: row_bytes(self.distances.tensors[index]) for index in self.stage.sizes}
+
     def _peak(self, wanted: Rows, upward: bool) -> int:
-        stage, tensors = self.stage, self.distances.tensors
-        bytes_of = {index: row_bytes(tensors[index]) for index in stage.sizes}
-        steps = self.steps(wanted)
+        stage, bytes_of = self.stage, self.row_bytes
         source_rows = stage.sizes[stage.source]
         here = self.reads(wanted)
         if upward:
@@ -101,26 +102,26 @@ class StageCosts:
             following = source_rows - following
             left, born = source_rows - here.start, wanted.start
         dying = max(left - following, 0) * bytes_of[stage.source]
-        fixed = born * bytes_of[stage.result]
-        last_read = {index: position for position, step in enumerate(steps) for index in step.layer.data}
         live: dict[int, int] = {stage.source: left * bytes_of[stage.source]}
+        in_use = born * bytes_of[stage.result] + live[stage.source]
         peak = 0
-        for position, step in enumerate(steps):
+        for step, ending in zip(self.steps(wanted), stage.ending, strict=True):
             output = step.layer.output
             for index, rows in zip(step.layer.data, step.inputs, strict=True):
-                if index != stage.source and last_read[index] == position:
+                if index in ending and index != stage.source:
+                    # What was cut off is gone by now.
+                    in_use -= live[index] - rows.height * bytes_of[index]
                     live[index] = rows.height * bytes_of[index]
             made = step.output.height * bytes_of[output]
-            shared = self._shared(step, made, dying, upward, {i for i in step.layer.data if last_read[i] == position})
-            scratch = self.scratch.get(step.layer.operator.index, 0)
-            peak = max(peak, fixed + sum(live.values()) + made - shared + scratch)
+            shared = self._shared(step, made, dying, upward, ending)
+            peak = max(peak, in_use + made - shared + self.scratch.get(step.layer.operator.index, 0))
             live[output] = made
-            for index in step.layer.data:
-                if last_read[index] == position:
-                    live[index] = live[index] - dying if index == stage.source else 0
+            in_use += made - sum(dying if index == stage.source else live[index] for index in ending)
         return peak
 
-    def _shared(self, step: Step, made: int, dying: int, upward: bool, ending: set[int]) -> int:
+    def _shared(self, step: Step, made: int, dying: int, upward: bool, ending: frozenset[int]) -> int:
+        if not ending:
+            return 0
         heights = tuple(rows.height for rows in step.inputs)
         distances = self.distances.of(step.layer, heights, step.output.height)
         best = 0

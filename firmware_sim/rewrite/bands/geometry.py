@@ -7,6 +7,7 @@ not used.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from firmware_sim.overlap.windows import same_padding
@@ -113,6 +114,7 @@ class Window(NamedTuple):
         end = min((wanted.end - 1) * self.stride - self.pad + self.span, self.size)
         return Rows(start, max(end, start + 1))
 
+    @lru_cache(maxsize=1 << 14)  # noqa: B019  # a value, of which a search asks the same time and again
     def band(self, wanted: Rows) -> Rows:
         """See `Reach`."""
         least = self.reads(wanted)
@@ -126,6 +128,7 @@ class Window(NamedTuple):
                     return band
         return Rows(0, self.size)
 
+    @lru_cache(maxsize=1 << 14)  # noqa: B019
     def computed(self, band: Rows) -> Rows | None:
         """See `Reach`."""
         if self.is_same:

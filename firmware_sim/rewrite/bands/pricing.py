@@ -63,22 +63,27 @@ class Pricer:
         subgraph = self.draft.model.subgraphs[0]
         return sum(macs(operator, subgraph.tensors) for operator in subgraph.operators)
 
-    def price(self, bandings: Sequence[Banding]) -> Price | None:
-        """The price of a choice; None where the kernels could not work with its plan."""
+    def price(self, bandings: Sequence[Banding], enough_bytes: int = 0) -> Price | None:
+        """The price of a choice; None where the kernels could not work with its plan.
+
+        Args:
+            bandings: the choice.
+            enough_bytes: a head that is not looked below.
+        """
         key = tuple(sorted(bandings, key=lambda one: one.stage.first))
         if key not in self.known:
-            self.known[key] = self._price(key)
+            self.known[key] = self._price(key, enough_bytes)
         return self.known[key]
 
     def draft_of(self, bandings: Sequence[Banding]) -> Draft:
         """The draft with its stages in bands."""
         return self.draft.with_graph(0, banded(self.draft.graphs[0], bandings))
 
-    def _price(self, bandings: tuple[Banding, ...]) -> Price | None:
+    def _price(self, bandings: tuple[Banding, ...], enough_bytes: int) -> Price | None:
         draft = self.draft_of(bandings)
         model = model_of(draft)
         tails = {build: tail(model, build, OfflinePlan(())) for build in self.builds}
-        found = plan(model, self.kernels, time_s=self.time_s, tails=list(tails.values()))
+        found = plan(model, self.kernels, time_s=self.time_s, tails=list(tails.values()), enough_bytes=enough_bytes)
         if found.solution is None:
             raise ModelError(f"no memory plan: {found.reason}", where=model.path)
         offsets = found.offsets[0]

@@ -1,37 +1,35 @@
 """Shows in TFLM that what lies between the layers is the same too, and in LiteRT that the file is right without its plan.
 
-`firmware_sim.rewrite.proof` compares the outputs of whole models. Here both files are cut off behind the operator that
-writes a tensor that they have in common, so that this tensor is an output, while every tensor stays where the plan puts it.
-Each input is run twice on one interpreter: what a run leaves behind must not matter.
+`firmware_sim.rewrite.proof` compares the outputs of whole models. Here the rewritten file is cut off behind the operator
+that writes a tensor that both files have in common, so that this tensor is an output, while every tensor stays where the
+plan puts it. Each input is run twice on one interpreter: what a run leaves behind must not matter. What the tensors of the
+old file hold is taken from one run in which TFLM lets none of them give way to another.
 """
 
 from __future__ import annotations
 
-import json
-import struct
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
 from importlib.util import find_spec
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from firmware_sim.costs import macs
 from firmware_sim.errors import InternalError, ModelError, SapoolError
-from firmware_sim.model import Model, Subgraph, read
+from firmware_sim.model import Model, Subgraph, Tensor, read
 from firmware_sim.overlap import stored
 from firmware_sim.rewrite.draft import finish, open_draft
-from firmware_sim.rewrite.proof import _values
 from firmware_sim.run import tflm
-from firmware_sim.run.tensors import Array
+from firmware_sim.run.feed import EXTREMES, feed
+from firmware_sim.run.workers import Workers, most_workers
 
-INPUTS: Final = 2
+INPUTS: Final = (EXTREMES, 0)
+"""Which inputs are compared (`firmware_sim.run.feed`): a random one and the lowest one."""
+
+_RUNS: Final = 2  # on one interpreter
 _MOST_MACS: Final = 4_000_000_000  # of all runs together
-_RUNS: Final = 3 * INPUTS  # of the old file once, of the new one twice
-_TIMEOUT_S: Final = 1200.0
-_CODE: Final = "import sys; from firmware_sim.rewrite.bands.proof import _run; _run(sys.stdin.buffer.read())"
-_HEADER: Final = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,55 +41,65 @@ class TensorProof:
     in_litert: bool
 
 
-def prove_tensors(before: bytes, after: bytes, *, name: str) -> TensorProof:
+def prove_tensors(before: bytes, after: bytes, *, name: str, workers: Workers | None = None) -> TensorProof:
     """Compare the tensors that two models have in common, by their names, for a random input and the lowest one.
 
-    TFLM runs in a process of its own. Where all tensors would take more than some billions of multiply-accumulates, only
+    TFLM runs in processes of its own. Where all tensors would take more than some billions of multiply-accumulates, only
     some of them are compared, evenly over the network.
 
     Args:
         before: the model as it was.
         after: the model as it is to be written.
         name: what to call it in messages.
+        workers: the processes; by default as many as there are processors.
 
     Raises:
         UsageError: TFLM is not installed.
         ModelError: TFLM refuses the model as it was.
         InternalError: a tensor differs.
     """
-    printed, problem = tflm.apart(_CODE, _HEADER.pack(len(before)) + before + after, timeout_s=_TIMEOUT_S)
-    if problem is not None:
-        raise ModelError(problem, where=name)
-    outcome: dict[str, Any] = json.loads(printed)
-    if "fault" in outcome:
-        raise InternalError(f"the rewritten model is wrong: {outcome['fault']}; nothing was written", where=name)
-    return TensorProof(outcome["compared"], outcome["tensors"], _same_in_litert(before, after, name))
-
-
-def _run(content: bytes) -> None:
-    (length,) = _HEADER.unpack_from(content)
-    before, after = content[_HEADER.size : _HEADER.size + length], content[_HEADER.size + length :]
-    json.dump(_compare(before, after), sys.stdout)
-
-
-def _compare(before: bytes, after: bytes) -> dict[str, Any]:
-    old, new = read(before), read(after)
+    tflm.check_installed()
+    old, new = read(before, name=name), read(after, name=name)
+    inputs = tuple(old.subgraphs[0].tensors[index] for index in old.subgraphs[0].inputs)
     common = list(_common(old.subgraphs[0], new.subgraphs[0]))
-    chosen = _affordable(old, common)
-    try:
-        for one, other in chosen:
-            tensor = new.subgraphs[0].tensors[other]
-            first, second = tflm.Tflm(cut_behind(before, one)), tflm.Tflm(cut_behind(after, other))
-            for number in range(INPUTS):
-                arrays = _arrays(old, number)
-                (expected,) = first.invoke(*arrays)
-                for _ in range(2):
-                    (got,) = second.invoke(*arrays)
-                    if got.tobytes() != expected.tobytes():
-                        return {"fault": f"tensor {tensor.name!r} differs for input {number}"}
-    except SapoolError as error:
-        return {"fault": error.message}
-    return {"compared": len(chosen), "tensors": len(common)}
+    chosen = _affordable(new, common)
+    wanted = [one for one, _ in chosen]
+    with nullcontext(workers) if workers else Workers(most_workers()) as pool:
+        kept = [pool.submit(_kept, before, inputs, number, wanted) for number in INPUTS]
+        computed = [pool.submit(_computed, after, inputs, other) for _, other in chosen]
+        in_litert = _same_in_litert(before, after, inputs, name)
+        try:
+            expected = [one.result() for one in kept]
+        except ModelError as error:
+            raise ModelError(error.message, where=name) from None
+        for place, (_, other) in enumerate(chosen):
+            try:
+                got = computed[place].result()
+            except SapoolError as error:
+                raise _wrong(error.message, name) from None
+            for number, (digests, runs) in enumerate(zip(expected, got, strict=True)):
+                if any(run != digests[place] for run in runs):
+                    tensor = new.subgraphs[0].tensors[other]
+                    raise _wrong(f"tensor {tensor.name!r} differs for input {INPUTS[number]}", name)
+    return TensorProof(len(chosen), len(common), in_litert)
+
+
+def _wrong(fault: str, name: str) -> InternalError:
+    return InternalError(f"the rewritten model is wrong: {fault}; nothing was written", where=name)
+
+
+def _kept(content: bytes, inputs: Sequence[Tensor], number: int, wanted: Sequence[int]) -> list[bytes]:
+    """What another process does: a digest of each tensor wanted, after one run."""
+    arrays = tflm.run_keeping(content, wanted, *feed(inputs, number))
+    return [sha256(array.tobytes()).digest() for array in arrays]
+
+
+def _computed(content: bytes, inputs: Sequence[Tensor], tensor: int) -> list[list[bytes]]:
+    """The same for one tensor of a rewritten file: per input a digest after each run."""
+    model = tflm.Tflm(cut_behind(content, tensor))
+    return [
+        [sha256(model.invoke(*feed(inputs, number))[0].tobytes()).digest() for _ in range(_RUNS)] for number in INPUTS
+    ]
 
 
 def _common(old: Subgraph, new: Subgraph) -> Iterator[tuple[int, int]]:
@@ -112,14 +120,17 @@ def _affordable(model: Model, common: list[tuple[int, int]]) -> list[tuple[int, 
         so_far += macs(operator, subgraph.tensors)
         until.update(dict.fromkeys(operator.outputs, so_far))
     chosen = common
-    while len(chosen) > 1 and _RUNS * sum(until[one] for one, _ in chosen) > _MOST_MACS:
+    while len(chosen) > 1 and _RUNS * len(INPUTS) * sum(until[other] for _, other in chosen) > _MOST_MACS:
         chosen = chosen[::2]
     return chosen
 
 
+_opened = lru_cache(maxsize=1)(open_draft)
+
+
 def cut_behind(content: bytes, tensor: int) -> bytes:
     """A file that ends with the operator that writes a tensor, which is its output; every tensor keeps its place."""
-    draft = open_draft(content)
+    draft = _opened(content)
     graph = draft.graphs[0]
     end = next(number for number, operator in enumerate(graph.operators) if tensor in operator.outputs) + 1
     places = stored.places(draft.model)
@@ -128,27 +139,18 @@ def cut_behind(content: bytes, tensor: int) -> bytes:
     return finish(replace(shorter, root=root, offsets=(places,) if places else None))
 
 
-def _arrays(model: Model, number: int) -> list[Array]:
-    """Random values, then the lowest ones."""
-    random = np.random.default_rng(number)
-    subgraph = model.subgraphs[0]
-    # The first three numbers stand for extremes.
-    return [_values(subgraph.tensors[index], 3 if number == 0 else number - 1, random) for index in subgraph.inputs]
-
-
-def _same_in_litert(before: bytes, after: bytes, name: str) -> bool:
+def _same_in_litert(before: bytes, after: bytes, inputs: Sequence[Tensor], name: str) -> bool:
     if find_spec("ai_edge_litert") is None:
         return False
     from firmware_sim.run.litert import LiteRt
 
-    model = read(before)
     try:
         old = LiteRt(before, name=name)
     except ModelError:
         return False  # it refuses some files that TFLM takes, whatever is done to them
     new = LiteRt(after, name=name)
-    for number in range(INPUTS):
-        arrays = _arrays(model, number)
+    for number in INPUTS:
+        arrays = feed(inputs, number)
         for expected, got in zip(old.invoke(*arrays), new.invoke(*arrays), strict=True):
             if expected.tobytes() != got.tobytes():
                 raise InternalError("an output differs in LiteRT; nothing was written", where=name)

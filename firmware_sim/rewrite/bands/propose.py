@@ -7,7 +7,7 @@ first is the lowest, because all of the source is still there. Dynamic programmi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -28,11 +28,21 @@ _MOST_LAYERS: Final = 30
 
 
 class Choice(NamedTuple):
-    """Bands for all that is before a cut: bytes of tail, multiplications, and the stages."""
+    """Stages in bands, with what they are reckoned to cost: bytes in use at most, and what they add to tail and MACs."""
 
+    head_bytes: int
     tail_bytes: int
     macs: int
     bandings: tuple[Banding, ...]
+
+    def then(self, other: Choice) -> Choice:
+        """Both, one after the other."""
+        return Choice(
+            max(self.head_bytes, other.head_bytes),
+            self.tail_bytes + other.tail_bytes,
+            self.macs + other.macs,
+            self.bandings + other.bandings,
+        )
 
 
 @dataclass
@@ -40,7 +50,8 @@ class Proposer:
     """Proposals for one draft."""
 
     pricer: Pricer
-    known: dict[tuple[int, int], list[StageCosts]] = field(default_factory=dict)
+    known: dict[tuple[int, int], Stage | None] = field(default_factory=dict)
+    costs: dict[tuple[int, int, frozenset[int]], StageCosts] = field(default_factory=dict)
     chosen: dict[tuple[int, int, int, bool], list[Choice]] = field(default_factory=dict)
 
     @cached_property
@@ -84,6 +95,11 @@ class Proposer:
         fixed = [peak for peak, one in zip(self.peaks, self.cuts.layers, strict=True) if isinstance(one, str)]
         return max(sum(sizes_bytes.get(index, 0) for index in graph.inputs), *fixed, 0)
 
+    def least_tail_bytes(self) -> int:
+        """What any bands add to the tail: a slice and a concatenation."""
+        _, tensor, node = self._prices
+        return 2 * (node + tensor)
+
     @cached_property
     def _prices(self) -> tuple[list[int], int, int]:
         """Tail of one more copy of each operator, of a tensor, and of an operator with nothing of its own."""
@@ -96,7 +112,7 @@ class Proposer:
         return copies, tensor, node
 
     def best(
-        self, limit_bytes: int, most_macs: int, *, upward: tuple[bool, ...] = (False,), most: int = 3
+        self, limit_bytes: int, most_macs: int, *, upward: tuple[bool, ...] = (False,), most: int = _MOST_STATES
     ) -> list[Choice]:
         """The cheapest choices in which nothing needs more than the limit, by the tail; none where there is none.
 
@@ -106,14 +122,16 @@ class Proposer:
             upward: whether each stage begins with its lowest rows, over and over.
             most: how many.
         """
-        states: dict[int, list[Choice]] = {0: [Choice(0, 0, ())]}
+        states: dict[int, list[Choice]] = {0: [Choice(0, 0, 0, ())]}
         for number, position in enumerate(self.positions[:-1]):
             here = states.pop(position, [])
             if not here:
                 continue
             following = self.positions[number + 1]
-            if max(self.peaks[position:following]) <= limit_bytes:
-                states.setdefault(following, []).extend(here)
+            peak_bytes = max(self.peaks[position:following])
+            if peak_bytes <= limit_bytes:
+                whole = Choice(peak_bytes, 0, 0, ())
+                states.setdefault(following, []).extend(one.then(whole) for one in here)
             for end in self.positions[number + 1 :]:
                 if end - position > _MOST_LAYERS:
                     break
@@ -122,11 +140,7 @@ class Proposer:
                 for one in here:
                     order = upward[len(one.bandings) % len(upward)]
                     states.setdefault(end, []).extend(
-                        Choice(
-                            one.tail_bytes + choice.tail_bytes,
-                            one.macs + choice.macs,
-                            one.bandings + choice.bandings,
-                        )
+                        one.then(choice)
                         for choice in self.options(position, end - 1, limit_bytes, order)
                         if one.macs + choice.macs <= most_macs
                     )
@@ -142,23 +156,41 @@ class Proposer:
         return self.chosen[key]
 
     def _options(self, first: int, last: int, limit_bytes: int, upward: bool) -> Iterator[Choice]:
-        for costs in self._stage(first, last):
+        stage = self._stage(first, last)
+        if stage is None:
+            return
+        for trimmed in dict.fromkeys((stage.late, frozenset(stage.trimmable))):
+            costs = self._costs_of(stage, trimmed)
             heights = self._heights(costs, limit_bytes, upward)
             if heights is not None and len(heights) > 1:
-                banding = Banding(costs.stage, heights, upward, costs.trimmed)
-                extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
-                yield Choice(self._tail_bytes(costs, banding), extra, (banding,))
+                yield self._choice(Banding(stage, heights, upward, trimmed))
 
-    def _stage(self, first: int, last: int) -> list[StageCosts]:
+    def choice(self, bandings: Sequence[Banding]) -> Choice:
+        """Any stages in any bands, in their order, and what they are reckoned to cost."""
+        found, position = Choice(0, 0, 0, ()), 0
+        for banding in bandings:
+            whole = max(self.peaks[position : banding.stage.first], default=0)
+            found = found.then(Choice(whole, 0, 0, ())).then(self._choice(banding))
+            position = banding.stage.last + 1
+        return found.then(Choice(max(self.peaks[position:], default=0), 0, 0, ()))
+
+    def _choice(self, banding: Banding) -> Choice:
+        costs = self._costs_of(banding.stage, banding.trimmed)
+        head_bytes = max(costs.peak(rows, banding.upward) for rows in banding.bands)
+        extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
+        return Choice(head_bytes, self._tail_bytes(costs, banding), extra, (banding,))
+
+    def _stage(self, first: int, last: int) -> Stage | None:
         if (first, last) not in self.known:
-            stage = self.cuts.stage(first, last)
-            found = []
-            if stage is not None:
-                _, distances, scratch, _ = self._costs
-                ways = dict.fromkeys((stage.late, frozenset(stage.trimmable)))
-                found = [StageCosts(stage, trimmed, distances, scratch) for trimmed in ways]
-            self.known[first, last] = found
+            self.known[first, last] = self.cuts.stage(first, last)
         return self.known[first, last]
+
+    def _costs_of(self, stage: Stage, trimmed: frozenset[int]) -> StageCosts:
+        key = stage.first, stage.last, trimmed
+        if key not in self.costs:
+            _, distances, scratch, _ = self._costs
+            self.costs[key] = StageCosts(stage, trimmed, distances, scratch)
+        return self.costs[key]
 
     def _heights(self, costs: StageCosts, limit_bytes: int, upward: bool) -> tuple[int, ...] | None:
         """Rows per band from the top to the bottom."""

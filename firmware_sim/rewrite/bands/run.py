@@ -131,7 +131,7 @@ def bands(
     searches: list[Search] = []
     prices: list[tuple[Price, Search]] = []
     for draft in _variants(content, kernels, name, searches):
-        search = Search(Pricer(draft, kernels, profile), goal, progress)
+        search = Search(Pricer(draft, kernels, profile), goal, progress, [price for price, _ in prices])
         searches.append(search)
         prices += [(price, search) for price in search.run()]
     allowed = [entry for entry in prices if goal.allows(entry[0]) and entry[0].bandings]

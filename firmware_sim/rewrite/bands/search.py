@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -13,14 +14,21 @@ from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.propose import Choice, Proposer
 
 _LIMITS: Final = 12  # between what bands cannot lower and what is needed without
-_FINER: Final = 4  # around the best of these
+_FINER: Final = 24  # where these promise the most
+_NEAR: Final = 0.004  # limits that are nearer to each other make no difference
 _ORDERS: Final = ((False,), (True,), (False, True), (True, False))
 _BEYOND: Final = 4.0  # times the multiplications allowed: what the ladder looks at
-_OPTIMISM: Final = 0.9  # of a limit: what a plan within it may need after all
+_MOST_PRICED: Final = 24  # proposals that promise more than the best that is known
+_MOST_RUNGS: Final = 12  # of the ladder that are priced for its sake
 _STARTS: Final = 4  # choices that are changed a little
 _WORK: Final = 3_000  # operators priced in changing one of them
+_DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with several inputs may be below
+_PATIENCE: Final = 10  # changes priced, one after the other, of which none is better
+
+_NONE: Final = (1 << 60,)  # the promise of nothing
 
 Progress = Callable[[str], None]
+_Kind = tuple[tuple[int, int, bool, frozenset[int]], ...]  # all but the heights of the bands
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +40,13 @@ class Goal:
 
     def rank(self, price: Price) -> tuple[int, int, int]:
         """Lower is better: the least arena, or the fewest multiplications that reach the arena wanted."""
+        return self.order(price.arena_bytes, price.macs, len(price.bandings))
+
+    def order(self, arena_bytes: int, macs: int, stages: int) -> tuple[int, int, int]:
+        """See `rank`."""
         if self.arena_bytes is None:
-            return price.arena_bytes, price.macs, len(price.bandings)
-        return max(price.arena_bytes - self.arena_bytes, 0), price.macs, price.arena_bytes
+            return arena_bytes, macs, stages
+        return max(arena_bytes - self.arena_bytes, 0), macs, arena_bytes
 
     def allows(self, price: Price) -> bool:
         """Not too many multiplications."""
@@ -43,35 +55,39 @@ class Goal:
 
 @dataclass
 class Search:
-    """A search over the bands of one draft."""
+    """A search over the bands of one draft. `rivals` are choices for another draft, which have to be beaten."""
 
     pricer: Pricer
     goal: Goal
     progress: Progress = lambda _: None
+    rivals: Sequence[Price] = ()
     proposer: Proposer = field(init=False)
+    more_bytes: dict[_Kind, int] = field(default_factory=dict)  # than reckoned, at least, for choices of a kind
 
     def __post_init__(self) -> None:
         self.proposer = Proposer(self.pricer)
 
     def run(self) -> tuple[Price, ...]:
         """All choices that were priced, the best first."""
-        plain = self.pricer.price(())
-        assert plain is not None  # without bands there is always a plan
         floor = self.proposer.floor_bytes()
-        if floor < plain.head_bytes:
-            limits = _between(floor, plain.head_bytes, _LIMITS)
-            self.propose(limits)
-            best = self.ranked()[0]
-            self.propose(_around(best.head_bytes, limits))
+        if floor + self.proposer.least_tail_bytes() < self.plain.head_bytes:
+            self.price(self.proposals(_between(floor, self.plain.head_bytes, _LIMITS)))
             for start in self.starts():
                 self.improve(start)
         return tuple(self.ranked())
 
+    @cached_property
+    def plain(self) -> Price:
+        """Without bands."""
+        price = self.pricer.price(())
+        assert price is not None  # without bands there is always a plan
+        return price
+
     def starts(self) -> list[Price]:
         """The best choices of different stages."""
-        found: dict[tuple[tuple[int, int, bool], ...], Price] = {}
+        found: dict[_Kind, Price] = {}
         for price in self.ranked():
-            found.setdefault(tuple((b.stage.first, b.stage.last, b.upward) for b in price.bandings), price)
+            found.setdefault(_kind(price.bandings), price)
         return list(found.values())[:_STARTS]
 
     def ranked(self) -> list[Price]:
@@ -79,46 +95,113 @@ class Search:
         prices = [price for price in self.pricer.known.values() if price is not None]
         return sorted(prices, key=lambda price: (not self.goal.allows(price), self.goal.rank(price)))
 
-    def propose(self, limits: Iterable[int]) -> None:
-        """Price the best choices for each limit."""
-        own = self.goal.most_macs - self.pricer.macs
-        for limit in limits:
+    def proposals(self, limits: Iterable[int]) -> list[Choice]:
+        """The best choices for each limit and for more of them where that promises the most."""
+        found: dict[tuple[Banding, ...], Choice] = {}
+        promises: dict[int, tuple[int, ...]] = {}
+        waiting = list(limits)
+        for _ in range(len(waiting) + _FINER):
+            limit = waiting.pop(0) if waiting else _widest(promises)
+            if limit is None:
+                break
             self.progress(f"bands within {limit:,} bytes")
-            seen: dict[tuple[Banding, ...], Choice] = {}
-            for order in _ORDERS:
-                choices = self.proposer.best(limit, int(own * _BEYOND), upward=order, most=8)
-                allowed = [choice for choice in choices if choice.macs <= own]
-                for choice in (*allowed[:1], *choices[:1]):
-                    seen.setdefault(choice.bandings, choice)
-            for choice in seen.values():
-                if not self.is_beaten(choice, limit):
-                    self.pricer.price(choice.bandings)
+            here = self.within(limit)
+            found.update((choice.bandings, choice) for choice in here)
+            allowed = [self.promise(choice) for choice in here if self.macs(choice) <= self.goal.most_macs]
+            promises[limit] = min(allowed, default=_NONE)
+        return list(found.values())
 
-    def is_beaten(self, choice: Choice, limit_bytes: int) -> bool:
-        """Something known is better in arena and multiplications, even if this needs rather less than its limit."""
-        plain = self.pricer.price(())
-        assert plain is not None
-        least = int(_OPTIMISM * limit_bytes) + plain.total_bytes - plain.head_bytes + choice.tail_bytes
-        macs = self.pricer.macs + choice.macs
-        return any(price and price.arena_bytes <= least and price.macs <= macs for price in self.pricer.known.values())
+    def within(self, limit_bytes: int) -> list[Choice]:
+        """The best choices for a limit."""
+        most = int((self.goal.most_macs - self.pricer.macs) * _BEYOND)
+        return [choice for order in _ORDERS for choice in self.proposer.best(limit_bytes, most, upward=order)]
+
+    def price(self, choices: Collection[Choice]) -> None:
+        """Price what promises to be better than all that is known, the most promising first; then rungs for the ladder.
+
+        What a choice is reckoned to cost is rarely more than what it costs, so that one which does not promise to be better
+        need not be looked at.
+        """
+        waiting = [choice for choice in choices if self.macs(choice) <= self.goal.most_macs]
+        for _ in range(min(_MOST_PRICED, len(waiting))):
+            choice = min(waiting, key=self.expected)
+            if self.expected(choice) >= min(
+                self.goal.rank(price) for price in self.all_known() if self.goal.allows(price)
+            ):
+                break
+            waiting.remove(choice)
+            self.priced(choice)
+        rungs: list[Choice] = []
+        for choice in sorted(choices, key=lambda one: (one.macs, self.arena_bytes(one))):
+            if not rungs or self.arena_bytes(choice) < self.arena_bytes(rungs[-1]):
+                rungs.append(choice)
+        for choice in rungs[:: -(-len(rungs) // _MOST_RUNGS) or 1]:
+            if not self.is_beaten(choice):
+                self.priced(choice)
+
+    def priced(self, choice: Choice) -> Price | None:
+        """The price of a choice; others of its kind are expected to need as much more than reckoned."""
+        price = self.pricer.price(choice.bandings, int(_DOUBT * choice.head_bytes))
+        if price is not None:
+            kind = _kind(choice.bandings)
+            more = price.head_bytes - choice.head_bytes
+            self.more_bytes[kind] = min(self.more_bytes.get(kind, more), more)
+        return price
+
+    def hope(self, choice: Choice) -> tuple[int, int, int]:
+        """The rank that a choice may have at best."""
+        return self.goal.order(int(_DOUBT * self.arena_bytes(choice)), self.macs(choice), len(choice.bandings))
+
+    def expected(self, choice: Choice) -> tuple[int, int, int]:
+        """The rank that a choice promises, unless its kind has turned out to need more."""
+        more = self.more_bytes.get(_kind(choice.bandings), 0)
+        return self.goal.order(self.arena_bytes(choice) + more, self.macs(choice), len(choice.bandings))
+
+    def all_known(self) -> Iterator[Price]:
+        """What was priced, here or for another draft."""
+        yield from self.rivals
+        yield from (price for price in self.pricer.known.values() if price)
+
+    def arena_bytes(self, choice: Choice) -> int:
+        """The arena that a choice is reckoned to need."""
+        return choice.head_bytes + choice.tail_bytes + self.plain.total_bytes - self.plain.head_bytes
+
+    def macs(self, choice: Choice) -> int:
+        """Multiply-accumulates of the network with a choice of bands."""
+        return self.pricer.macs + choice.macs
+
+    def promise(self, choice: Choice) -> tuple[int, int, int]:
+        """The rank that a choice is reckoned to have."""
+        return self.goal.order(self.arena_bytes(choice), self.macs(choice), len(choice.bandings))
+
+    def is_beaten(self, choice: Choice) -> bool:
+        """Something known needs no more arena and multiplications than this is reckoned to need."""
+        arena, macs = self.arena_bytes(choice), self.macs(choice)
+        return any(price.arena_bytes <= arena and price.macs <= macs for price in self.all_known())
 
     def improve(self, price: Price) -> None:
-        """Change a choice by small steps as long as one of them makes it better."""
+        """Change a choice by small steps as long as one of them makes it better, the most promising first."""
         left = _WORK
-        is_better = True
-        while is_better and left > 0:
-            is_better = False
+        while left > 0:
+            found: dict[tuple[Banding, ...], Choice] = {}
             for bandings in self.neighbours(price):
-                if bandings in self.pricer.known or _share_layers(bandings):
-                    continue
-                left -= sum(len(one.stage.layers) * len(one.heights) for one in bandings) + len(self.proposer.peaks)
-                if left <= 0:
-                    break
-                changed = self.pricer.price(bandings)
+                if bandings not in self.pricer.known and bandings not in found and not _share_layers(bandings):
+                    choice = self.proposer.choice(bandings)
+                    if self.macs(choice) <= self.goal.most_macs and self.hope(choice) < self.goal.rank(price):
+                        found[bandings] = choice
+            better: Price | None = None
+            for choice in sorted(found.values(), key=self.expected)[:_PATIENCE]:
+                left -= sum(len(one.stage.layers) * len(one.heights) for one in choice.bandings)
+                left -= len(self.proposer.peaks)
+                changed = self.priced(choice)
                 if changed and self.goal.allows(changed) and self.goal.rank(changed) < self.goal.rank(price):
                     self.progress(f"an arena of {changed.arena_bytes:,} bytes")
-                    price, is_better = changed, True
+                    better = changed
+                if better or left <= 0:
                     break
+            if better is None:
+                return
+            price = better
 
     def neighbours(self, price: Price) -> Iterator[tuple[Banding, ...]]:
         """Choices that differ in one stage."""
@@ -130,16 +213,6 @@ class Search:
     def variants(self, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
         """Other heights, another order, wrong rows cut off elsewhere, a longer or shorter stage."""
         heights = banding.heights
-        for step in (1, 2, 4):
-            for one, other in _neighbours(len(heights)):
-                if heights[one] > step:
-                    moved = list(heights)
-                    moved[one] -= step
-                    moved[other] += step
-                    yield replace(banding, heights=tuple(moved))
-        for number in range(len(heights) - 1 if len(heights) > 2 else 0):
-            merged = (*heights[:number], heights[number] + heights[number + 1], *heights[number + 2 :])
-            yield replace(banding, heights=merged)
         yield replace(banding, heights=heights[::-1], upward=not banding.upward)
         for index in banding.stage.trimmable:
             yield replace(banding, trimmed=banding.trimmed ^ {index})
@@ -147,6 +220,16 @@ class Search:
             for upward in (banding.upward, not banding.upward):
                 for choice in self.proposer.options(first, last, round_up(limit_bytes), upward):
                     yield from choice.bandings
+        for number in range(len(heights) - 1 if len(heights) > 2 else 0):
+            merged = (*heights[:number], heights[number] + heights[number + 1], *heights[number + 2 :])
+            yield replace(banding, heights=merged)
+        for step in (1, 2, 4):
+            for one, other in _neighbours(len(heights)):
+                if heights[one] > step:
+                    moved = list(heights)
+                    moved[one] -= step
+                    moved[other] += step
+                    yield replace(banding, heights=tuple(moved))
 
     def moved(self, banding: Banding) -> Iterator[tuple[int, int]]:
         """First and last operators of stages that begin or end at a neighbouring cut."""
@@ -155,6 +238,10 @@ class Search:
         for start, stop in ((first - 1, end), (first + 1, end), (first, end - 1), (first, end + 1)):
             if 0 <= start < stop < len(positions):
                 yield positions[start], positions[stop] - 1
+
+
+def _kind(bandings: Sequence[Banding]) -> _Kind:
+    return tuple((one.stage.first, one.stage.last, one.upward, one.trimmed) for one in bandings)
 
 
 def _share_layers(bandings: Sequence[Banding]) -> bool:
@@ -172,10 +259,13 @@ def _between(low: int, high: int, count: int) -> list[int]:
     return [int(low * ratio ** (number / count)) for number in range(count)]
 
 
-def _around(value: int, limits: Sequence[int]) -> list[int]:
-    below = max((limit for limit in limits if limit < value), default=value)
-    above = min((limit for limit in limits if limit > value), default=value)
-    return sorted({below + (above - below) * number // (_FINER + 1) for number in range(1, _FINER + 1)} | {value})
+def _widest(promises: Mapping[int, tuple[int, ...]]) -> int | None:
+    """The middle between two limits of which one promises the most; of several pairs the widest. None if none is wide."""
+    wide = [(low, high) for low, high in pairwise(sorted(promises)) if high - low > _NEAR * high]
+    if not wide:
+        return None
+    low, high = min(wide, key=lambda pair: (min(promises[pair[0]], promises[pair[1]]), pair[0] - pair[1]))
+    return (low + high) // 2
 
 
 def ladder(prices: Iterable[Price]) -> tuple[Price, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -52,14 +52,21 @@ class Stage:
         """The choice of cutting wrong rows off once, behind the last layer that makes them."""
         return frozenset(self.trimmable[-1:])
 
-    def steps(self, wanted: Rows, trimmed: frozenset[int]) -> tuple[Step, ...]:
-        """What each layer does for `wanted` rows of the result.
+    @cached_property
+    def ending(self) -> tuple[frozenset[int], ...]:
+        """Per layer the maps that it is the last one to read."""
+        last = {index: position for position, one in enumerate(self.layers) for index in one.data}
+        return tuple(
+            frozenset(index for index in one.data if last[index] == position)
+            for position, one in enumerate(self.layers)
+        )
 
-        Args:
-            wanted: rows of the result that have to be right.
-            trimmed: tensors of which the next layers get no more rows than they need. Of all others they get what is there,
-                wrong rows included, where their windows allow it, which saves an operator that cuts.
-        """
+    def reads(self, wanted: Rows) -> Rows:
+        """Rows of the source that `wanted` rows of the result are computed from."""
+        return self._needs(wanted)[0][self.source]
+
+    def _needs(self, wanted: Rows) -> tuple[dict[int, Rows], list[Rows]]:
+        """Rows of each tensor that have to be right, and per layer those that it is given."""
         needs: dict[int, Rows] = {self.result: wanted}
         bands: list[Rows] = []
         for one in reversed(self.layers):
@@ -67,27 +74,52 @@ class Stage:
             bands.append(band)
             for index in one.data:
                 needs[index] = band.hull(needs.get(index))
+        bands.reverse()
+        return needs, bands
+
+    def steps(self, wanted: Rows, trimmed: frozenset[int], *, is_checked: bool = True) -> tuple[Step, ...]:
+        """What each layer does for `wanted` rows of the result.
+
+        Args:
+            wanted: rows of the result that have to be right.
+            trimmed: tensors of which the next layers get no more rows than they need. Of all others they get what is there,
+                wrong rows included, where their windows allow it, which saves an operator that cuts.
+            is_checked: make sure that these rows come out right; not for a mere estimate.
+        """
+        needs, bands = self._needs(wanted)
         there: dict[int, Rows] = {self.source: Rows(0, self.sizes[self.source])}
-        right = dict(there)
         steps = []
-        for one, band in zip(self.layers, reversed(bands), strict=True):
+        for one, band in zip(self.layers, bands, strict=True):
             given = self._given(one, band, there, trimmed)
             output = one.reach.computed(given)
-            if output is None or not all(there[index].holds(given) for index in one.data):
+            if output is None:
+                raise InternalError(f"rows {tuple(given)} of operator {one.operator.index} cannot be computed")
+            there[one.output] = output
+            steps.append(Step(one, (given,) * len(one.data), output))
+        if is_checked:
+            self._check(steps, needs)
+        return tuple(steps)
+
+    def _check(self, steps: Sequence[Step], needs: Mapping[int, Rows]) -> None:
+        there: dict[int, Rows] = {self.source: Rows(0, self.sizes[self.source])}
+        right = dict(there)
+        for step in steps:
+            one, given = step.layer, step.inputs[0]
+            if not all(there[index].holds(given) for index in one.data):
                 raise InternalError(f"rows {tuple(given)} of operator {one.operator.index} cannot be computed")
             good = given
             for index in one.data:
                 good = good.within(right[index])
-            there[one.output] = output
-            right[one.output] = one.reach.right(given).within(_of(one, good, given, output))
+            there[one.output] = step.output
+            right[one.output] = one.reach.right(given).within(_of(one, good, given, step.output))
             if not right[one.output].holds(needs[one.output]):
                 raise InternalError(f"operator {one.operator.index} would compute wrong rows for a band")
-            steps.append(Step(one, (given,) * len(one.data), output))
-        return tuple(steps)
 
     def _given(self, one: Layer, band: Rows, there: dict[int, Rows], trimmed: frozenset[int]) -> Rows:
+        if trimmed.intersection(one.data):
+            return band
         found = {there[index] for index in one.data if index != self.source}
-        if len(found) == 1 and not trimmed.intersection(one.data):
+        if len(found) == 1:
             (whole,) = found
             if self.source not in one.data or there[self.source].holds(whole):
                 return whole if one.reach.computed(whole) is not None else band
