@@ -17,6 +17,7 @@ import numpy as np
 from firmware_sim import costs
 from firmware_sim.errors import InternalError, ModelError, SapoolError, UsageError
 from firmware_sim.model import Model, Tensor, read
+from firmware_sim.rewrite.int8_input import given_before
 from firmware_sim.run import tflm
 from firmware_sim.run.tensors import Array
 
@@ -58,8 +59,9 @@ def attempt(before: bytes, after: bytes, *, name: str, inputs: int | None = None
 def prove(before: bytes, after: bytes, *, name: str, inputs: int | None = None) -> Proof:
     """Run both models in TFLM on the same inputs, one after the other in one arena each, and compare all outputs.
 
-    Every input tensor is once all lowest, once all highest and once all zero point; all others are random. TFLM runs in
-    processes of their own, at most as many as there are processors.
+    Where the new model takes int8 and the old one does not, the old one is given the values of the integers. Every input
+    tensor is once all lowest, once all highest and once all zero point; all others are random. TFLM runs in processes of
+    their own, at most as many as there are processors.
 
     Args:
         before: the model as it was.
@@ -125,16 +127,26 @@ def _compare(before: bytes, after: bytes, first: int, count: int) -> dict[str, A
         return {"refused": error.message}
     try:
         new = tflm.Tflm(after)
-        subgraph = read(before).subgraphs[0]
-        tensors = [subgraph.tensors[index] for index in subgraph.inputs]
-        for number, arrays in _inputs(tensors, first, count):
-            pairs = zip(old.invoke(*arrays), new.invoke(*arrays), strict=True)
+        one, other = read(before), read(after)
+        for number, arrays in _inputs(input_tensors(other), first, count):
+            pairs = zip(old.invoke(*as_given(arrays, one, other)), new.invoke(*arrays), strict=True)
             for output, (expected, got) in enumerate(pairs):
                 if expected.tobytes() != got.tobytes():
                     return {"fault": f"output {output} differs for input {number}"}
     except SapoolError as error:
         return {"fault": error.message}
     return {"head_bytes": new.arena.head_bytes, "total_bytes": new.arena.total_bytes}
+
+
+def input_tensors(model: Model) -> list[Tensor]:
+    """The inputs, in their order."""
+    subgraph = model.subgraphs[0]
+    return [subgraph.tensors[index] for index in subgraph.inputs]
+
+
+def as_given(arrays: Sequence[Array], before: Model, after: Model) -> list[Array]:
+    """Arrays for the inputs of the new model as the old one takes them."""
+    return [given_before(*each) for each in zip(arrays, input_tensors(before), input_tensors(after), strict=True)]
 
 
 def _inputs(tensors: Sequence[Tensor], first: int, count: int) -> Iterator[tuple[int, list[Array]]]:

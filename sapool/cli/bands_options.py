@@ -104,6 +104,7 @@ def with_bands(
     arena: int | None,
     name: str,
     inputs: int | None = None,
+    int8_input: bool = False,
 ) -> tuple[BandsReport, bytes]:
     """The report, and the file to write once it is shown to be right on so many `inputs` (see `firmware_sim.rewrite.proof`).
 
@@ -126,6 +127,7 @@ def with_bands(
         arena_bytes=arena,
         name=name,
         progress=progress.show,
+        int8_input=int8_input,
     )
     after = found.shrunk.content
     progress.show("comparing outputs in TFLM")

@@ -22,7 +22,7 @@ from firmware_sim.errors import InternalError, ModelError, SapoolError
 from firmware_sim.model import Model, Subgraph, read
 from firmware_sim.overlap import stored
 from firmware_sim.rewrite.draft import finish, open_draft
-from firmware_sim.rewrite.proof import _values
+from firmware_sim.rewrite.proof import _values, as_given, input_tensors
 from firmware_sim.run import tflm
 from firmware_sim.run.tensors import Array
 
@@ -83,8 +83,8 @@ def _compare(before: bytes, after: bytes) -> dict[str, Any]:
             tensor = new.subgraphs[0].tensors[other]
             first, second = tflm.Tflm(cut_behind(before, one)), tflm.Tflm(cut_behind(after, other))
             for number in range(INPUTS):
-                arrays = _arrays(old, number)
-                (expected,) = first.invoke(*arrays)
+                arrays = _arrays(new, number)
+                (expected,) = first.invoke(*as_given(arrays, old, new))
                 for _ in range(2):
                     (got,) = second.invoke(*arrays)
                     if got.tobytes() != expected.tobytes():
@@ -131,9 +131,8 @@ def cut_behind(content: bytes, tensor: int) -> bytes:
 def _arrays(model: Model, number: int) -> list[Array]:
     """Random values, then the lowest ones."""
     random = np.random.default_rng(number)
-    subgraph = model.subgraphs[0]
     # The first three numbers stand for extremes.
-    return [_values(subgraph.tensors[index], 3 if number == 0 else number - 1, random) for index in subgraph.inputs]
+    return [_values(tensor, 3 if number == 0 else number - 1, random) for tensor in input_tensors(model)]
 
 
 def _same_in_litert(before: bytes, after: bytes, name: str) -> bool:
@@ -141,15 +140,15 @@ def _same_in_litert(before: bytes, after: bytes, name: str) -> bool:
         return False
     from firmware_sim.run.litert import LiteRt
 
-    model = read(before)
+    one, other = read(before), read(after)
     try:
         old = LiteRt(before, name=name)
     except ModelError:
         return False  # it refuses some files that TFLM takes, whatever is done to them
     new = LiteRt(after, name=name)
     for number in range(INPUTS):
-        arrays = _arrays(model, number)
-        for expected, got in zip(old.invoke(*arrays), new.invoke(*arrays), strict=True):
+        arrays = _arrays(other, number)
+        for expected, got in zip(old.invoke(*as_given(arrays, one, other)), new.invoke(*arrays), strict=True):
             if expected.tobytes() != got.tobytes():
                 raise InternalError("an output differs in LiteRT; nothing was written", where=name)
     return True
