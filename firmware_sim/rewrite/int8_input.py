@@ -91,8 +91,8 @@ def given_before(array: Array, before: Tensor, after: Tensor) -> Array:
     scale, zero_point = after.quantization.scale[0], after.quantization.zero_point[0]
     if before.type == "UINT8":
         return (array.astype(np.int16) + _UINT8_SHIFT).astype(np.uint8)
-    steps: Array = (array.astype(np.int32) - zero_point).astype(np.float32)
-    return steps * np.float32(scale)
+    values: Array = (array.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
+    return values
 
 
 def _quantized(draft: Draft, graph: DraftGraph, index: int) -> Operator | str:
