@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sapool.cli.bands_options import bands_options, wants_bands, with_bands
+from sapool.cli.bands_options import bands_options, status_line, wants_bands
 from sapool.cli.options import emit
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def command(
     from firmware_sim.errors import UsageError
     from firmware_sim.files import write_atomic
     from firmware_sim.report.bands import render as render_bands
+    from firmware_sim.report.bands.proven import proven
     from firmware_sim.report.shrink import ShrinkReport, render
     from firmware_sim.rewrite.proof import INPUTS, attempt
     from firmware_sim.rewrite.shrink import shrink
@@ -120,11 +121,13 @@ def command(
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]
     if wants_bands(bands, format_, max_extra_macs, arena, form, without):
-        in_bands, rewritten = with_bands(
-            content, wanted, profile, max_extra_macs, arena, str(model), inputs, int8_input
-        )
+        with status_line() as show:
+            in_bands = proven(
+                content, kernels=wanted, profile=profile, max_extra_macs=max_extra_macs, arena_bytes=arena, name=str(model),
+                inputs=inputs, int8_input=int8_input, progress=show,
+            )  # fmt: skip
         if output is not None:
-            write_atomic(output, rewritten)
+            write_atomic(output, in_bands.banded.shrunk.content)
             click.echo(f"wrote {output}", err=True)
         emit(render_bands(in_bands, format_), report)
         return
