@@ -199,7 +199,7 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
     new = {build.id: memreport(model, profile=build) for build in builds}
     if any(new[key].arena.total_bytes > report.arena.total_bytes for key, report in old.items()):
         return None
-    if any(_is_unaligned(report) for report in new.values()):
+    if any(is_unaligned(report) for report in new.values()):
         return None
     profile = search.pricer.profile
     passes = tuple(use for use in plain.passes if use.name == INT8_INPUT)
@@ -222,7 +222,7 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
     )
 
 
-def _is_unaligned(report: MemoryReport) -> bool:
+def is_unaligned(report: MemoryReport) -> bool:
     """Kernels read scratch buffers in words; TFLM puts one behind a tensor that begins anywhere."""
     return any(buffer.kind == "scratch" and buffer.bytes and buffer.offset % 16 for buffer in report.buffers)
 
