@@ -1,7 +1,7 @@
-"""The memory plans that a price may count on: TFLM's own, or one with overlaps, as `sapool shrink` makes it.
+"""The memory plans that a price may count on: TFLM's own, or one as `sapool shrink` makes it, with bands or without.
 
 Of a network that is not built there is no file to shrink, so the plan is made of what the file would be. Passes that change
-operators are left out: they only ever lower the arena further.
+operators are left out, but for bands: they only ever lower the arena further.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from firmware_sim import profiles
 from firmware_sim.accounting import ArenaUse
+from firmware_sim.errors import UsageError
 from firmware_sim.memory.account import arena
 from firmware_sim.memory.offline import METADATA, RECORD, encode
 from firmware_sim.model import Model
@@ -18,8 +19,11 @@ from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import HeadPlan, plan, profiles_of
 from firmware_sim.overlap.rules import ANY, class_of
 from firmware_sim.profiles import Profile
+from firmware_sim.rewrite.bands import preview
+from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS
 
-NAMES: Final = ("tflm", "overlap")
+NAMES: Final = ("tflm", "overlap", "bands")
 """What `--plan` takes."""
 
 _SEARCH_S: Final = 1.0
@@ -33,15 +37,29 @@ class Plan:
     Attributes:
         kernels: the kernel class whose overlaps are allowed; None leaves the plan to TFLM.
         search_s: seconds for exact search; 0 for one that gives up after a few nodes, while many networks are compared.
+        max_extra_macs: multiply-accumulates that bands may add, as a share of those that there are; None for no bands.
+        like: bands of a network of the same layers, which are taken as they are where not all are searched.
     """
 
     kernels: str | None = None
     search_s: float = 0.0
+    max_extra_macs: float | None = None
+    like: tuple[Banding, ...] | None = None
 
     @property
     def name(self) -> str:
         """One of `NAMES`."""
-        return NAMES[self.kernels is not None]
+        if self.kernels is None:
+            return "tflm"
+        return "overlap" if self.max_extra_macs is None else "bands"
+
+    @property
+    def words(self) -> str:
+        """What follows a figure that counts on it; nothing for TFLM's own plan."""
+        if self.kernels is None:
+            return ""
+        option = "--shrink" if self.max_extra_macs is None else f"--bands --max-extra-macs {self.max_extra_macs:.0%}"
+        return f", as sapool export {option} plans it for {self.kernels} kernels"
 
     def searched(self) -> Plan:
         """The same with all the time that an export takes, for what is kept."""
@@ -51,11 +69,25 @@ class Plan:
 TFLM: Final = Plan()
 
 
-def named(name: str, profile: str | None) -> Plan:
-    """The plan of that name for a build; with None, one that holds for all known kernels, as an export without a target."""
+def named(name: str, profile: str | None, max_extra_macs: float | None = None) -> Plan:
+    """The plan of that name for a build; with None, one that holds for all known kernels, as an export without a target.
+
+    Args:
+        name: one of `NAMES`.
+        profile: the build.
+        max_extra_macs: what bands may add; None for the usual share.
+
+    Raises:
+        UsageError: a share for a plan without bands.
+    """
+    if max_extra_macs is not None and name != "bands":
+        raise UsageError("--max-extra-macs is of bands", hint="give --plan bands as well")
     if name == "tflm":
         return TFLM
-    return Plan(ANY if profile is None else class_of(profiles.get(profile)))
+    kernels = ANY if profile is None else class_of(profiles.get(profile))
+    if name == "overlap":
+        return Plan(kernels)
+    return Plan(kernels, max_extra_macs=MAX_EXTRA_MACS if max_extra_macs is None else max_extra_macs)
 
 
 def planned(model: Model, profile: Profile, wanted: Plan) -> tuple[Model, ArenaUse]:
@@ -64,8 +96,34 @@ def planned(model: Model, profile: Profile, wanted: Plan) -> tuple[Model, ArenaU
     Args:
         model: without a plan.
         profile: the build.
-        wanted: the plan; the build must belong to its kernel class.
+        wanted: the plan; the build must belong to its kernel class. Bands are those of `Plan.like`, or what a quick search
+            finds; what an export finds is `settled`'s.
     """
+    best, use = _overlapping(model, profile, wanted)
+    if wanted.kernels is None or wanted.max_extra_macs is None:
+        return best, use
+    if wanted.like is None:
+        found = preview.quick(model, wanted.kernels, profile, wanted.max_extra_macs, below_bytes=use.needed_bytes)
+    else:
+        found = preview.like(model, wanted.kernels, profile, wanted.like) if wanted.like else None
+    banded = None if found is None else arena(found.model, profile)
+    return (
+        (best, use)
+        if found is None or banded is None or banded.needed_bytes >= use.needed_bytes
+        else (found.model, banded)
+    )
+
+
+def settled(model: Model, profile: Profile, wanted: Plan) -> Plan:
+    """The plan with the bands that an export finds for a model: its own, and what narrower networks are compared by."""
+    if wanted.kernels is None or wanted.max_extra_macs is None:
+        return wanted
+    _, use = _overlapping(model, profile, wanted.searched())
+    found = preview.best(model, wanted.kernels, profile, wanted.max_extra_macs, below_bytes=use.needed_bytes)
+    return replace(wanted, like=found.bandings if found else ())
+
+
+def _overlapping(model: Model, profile: Profile, wanted: Plan) -> tuple[Model, ArenaUse]:
     plain = arena(model, profile)
     if wanted.kernels is None:
         return model, plain
@@ -84,7 +142,9 @@ def planned(model: Model, profile: Profile, wanted: Plan) -> tuple[Model, ArenaU
 
 
 def least_head_bytes(model: Model, profile: Profile, wanted: Plan) -> int:
-    """What no head of `planned` is below."""
+    """What no head of `planned` is below, whatever comes before and after the model."""
+    if wanted.kernels is not None and wanted.max_extra_macs is not None:
+        return preview.floor_bytes(model, wanted.kernels)
     if wanted.kernels is not None:
         found = plan(model, wanted.kernels, time_s=0, builds=(profile,))
         if found.solution is not None:

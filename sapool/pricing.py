@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final, NamedTuple
 
 import torch
@@ -33,8 +33,8 @@ from firmware_sim.model import Model
 from sapool.metadata import Notes
 from sapool.models import build, parts
 from sapool.models.parts import NetworkParts, Part
-from sapool.plans import TFLM, Plan, least_head_bytes, planned
-from sapool.spec import ModelSpec
+from sapool.plans import TFLM, Plan, least_head_bytes, planned, settled
+from sapool.spec import ModelSpec, parse
 
 PROFILE: Final = "host64"
 
@@ -56,7 +56,8 @@ _SCALE_BYTES: Final = 4 + 8  # of a scale and its zero point in a file (schema.f
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a network costs: trainable parameters, multiply-accumulates of one inference, arena, bytes of its int8 file.
+    """What a network costs: trainable parameters, multiply-accumulates of one inference, arena, bytes of its int8 file, and
+    multiply-accumulates that bands in the file add.
 
     The file is one without description and metadata unless they were given: an export of a checkpoint also holds its
     specification and the names of its classes.
@@ -66,6 +67,12 @@ class Price:
     macs: int
     arena: ArenaUse
     model_bytes: int
+    extra_macs: int = 0
+
+    @property
+    def file_macs(self) -> int:
+        """Multiply-accumulates of one inference with the file: those of the network, and what bands compute twice."""
+        return self.macs + self.extra_macs
 
 
 def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None, plan: Plan = TFLM) -> Price:
@@ -82,10 +89,29 @@ def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None
         ExportError: the network has no integer form.
     """
     model, parameters = _model(spec, notes or Notes(), profile)
-    model, use = planned(model, profiles.get(profile), plan)
+    macs = _macs(model)
+    model, use = planned(model, profiles.get(profile), _with_bands(spec, profile, plan))
+    return Price(parameters, macs, use, model.size_bytes, _macs(model) - macs)
+
+
+def settle(spec: ModelSpec, *, profile: str = PROFILE, plan: Plan = TFLM) -> Plan:
+    """The plan with the bands that an export of `spec` gets, for it and for networks that have a few channels less."""
+    return plan if plan.max_extra_macs is None else _settled(str(spec), profile, replace(plan, like=None))
+
+
+@functools.lru_cache(_MOST_MODULES)
+def _settled(spec: str, profile: str, plan: Plan) -> Plan:
+    return settled(_model(parse(spec), Notes(), profile)[0], profiles.get(profile), plan)
+
+
+def _with_bands(spec: ModelSpec, profile: str, plan: Plan) -> Plan:
+    """The plan that is searched has the bands of an export: the search takes so long that it is done once for a network."""
+    return settle(spec, profile=profile, plan=plan) if plan.search_s and plan.like is None else plan
+
+
+def _macs(model: Model) -> int:
     subgraph = model.subgraphs[0]
-    macs = sum(costs.macs(operator, subgraph.tensors) for operator in subgraph.operators)
-    return Price(parameters, macs, use, model.size_bytes)
+    return sum(costs.macs(operator, subgraph.tensors) for operator in subgraph.operators)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +129,9 @@ class Bounds:
 def bounds(spec: ModelSpec, *, profile: str = PROFILE, plan: Plan = TFLM) -> Bounds:
     """Bounds of `price` in a tenth of its time; arguments and errors are those of `price`.
 
-    Parts follow each other, so what is alive in one of them is alive in the network, and no plan of the head is smaller
-    than the largest part. The tail is the sum of those of the parts, less what they share and what alignment may take.
+    Multiply-accumulates are those of the network. Parts follow each other, so what is alive in one of them is alive in the
+    network, and no plan of the head is smaller than the largest part, or the input. The tail is the sum of those of the
+    parts, less what they share and what alignment may take.
     """
     forms = list(_every_form(spec))
     known = [_least(part, profile, plan) for part in forms]
@@ -112,22 +139,22 @@ def bounds(spec: ModelSpec, *, profile: str = PROFILE, plan: Plan = TFLM) -> Bou
         sum(part.parameters for part in known),
         sum(part.macs for part in known),
         sum(max(_costs(form, profile, plan).macs for form in part) for part in forms),
-        _arena_bound(known, profile),
+        _arena_bound(known, profile, spec.resolution**2 * spec.channels),
         sum(part.stored_bytes for part in known),
     )
 
 
-def _arena_bound(known: Sequence[_Costs], profile: str) -> int:
+def _arena_bound(known: Sequence[_Costs], profile: str, input_bytes: int) -> int:
     fixed_bytes = _fixed_tail_bytes(profile)
     tail_bytes = sum(max(0, part.tail_bytes - fixed_bytes - _SHARED_TAIL_BYTES) for part in known)
-    return max(part.live_bytes for part in known) + fixed_bytes + tail_bytes
+    return max(input_bytes, *(part.live_bytes for part in known)) + fixed_bytes + tail_bytes
 
 
 def report(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None, plan: Plan = TFLM) -> MemoryReport:
     """The whole account of the network of `spec`, layer by layer; arguments and errors are those of `price`."""
     model, _ = _model(spec, notes or Notes(), profile)
     if plan != TFLM:
-        model, _ = planned(model, profiles.get(profile), plan)
+        model, _ = planned(model, profiles.get(profile), _with_bands(spec, profile, plan))
     return account(model, profiles.get(profile), None)
 
 
@@ -239,7 +266,7 @@ def _costs(part: Outline, profile: str, plan: Plan = TFLM) -> _Costs:
     model = preview(part.graph, 0, name="")
     tensors = model.subgraphs[0].tensors
     use = arena(model, profiles.get(profile))
-    macs = sum(costs.macs(operator, tensors) for operator in model.subgraphs[0].operators)
+    macs = _macs(model)
     stored_bytes = sum(len(tensor.data) for tensor in tensors if tensor.data is not None)
     scales = sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None)
     stored_bytes += _SCALE_BYTES * scales

@@ -11,6 +11,7 @@ from typing import Final
 
 from exporters.firmware.arena import ArenaBudget
 from exporters.graph import Graph, Tensor
+from firmware_sim.model import read
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _METHODS: Final[dict[str, str]] = json.loads(Path(__file__).with_name("resolver.json").read_text("utf-8"))["methods"]
@@ -37,11 +38,12 @@ def sources(content: bytes, graph: Graph, arena: ArenaBudget, interface: Interfa
 
     Args:
         content: the .tflite file.
-        graph: the int8 graph that it holds.
+        graph: the int8 graph that it came from, for its inputs and outputs.
         arena: from `exporters.firmware.budget`.
         interface: labels and words.
     """
-    operators = sorted({op.op for op in graph.operators})
+    # Those of the file: shrinking drops some, and bands bring others.
+    operators = sorted({operator.op for subgraph in read(content).subgraphs for operator in subgraph.operators})
     fields = {
         "title": _comment(interface.title),
         "input_meaning": _comment(interface.input_meaning),

@@ -17,9 +17,11 @@ from typing import Final, NamedTuple
 
 from firmware_sim import costs
 from firmware_sim.errors import InternalError, ModelError, SapoolError, UsageError
-from firmware_sim.model import Tensor, read
+from firmware_sim.model import Model, Tensor, read
+from firmware_sim.rewrite.int8_input import given_before, with_int8_input
 from firmware_sim.run import tflm
 from firmware_sim.run.feed import TYPES, feed
+from firmware_sim.run.tensors import Array
 from firmware_sim.run.workers import Workers, most_workers
 
 INPUTS: Final = 100
@@ -45,13 +47,15 @@ class Proof:
 class Comparison:
     """A model to compare rewritten ones with, whose outputs are computed from now on; use it in a `with` block.
 
-    Every input tensor is once all lowest, once all highest and once all zero point; all others are random. At most as many
-    processes run as there are processors.
+    Every input tensor is once all lowest, once all highest and once all zero point; all others are random. Where the new
+    model takes int8 and the old one does not, the old one is given the values of the integers. At most as many processes
+    run as there are processors.
 
     Args:
         before: the model as it was.
         name: what to call it in messages.
         inputs: how many; None, for a report alone, takes as many as `INPUTS` or about a second allow, but at least `LEAST`.
+        taken: inputs of the rewritten models; None where they are those of the old one.
 
     Attributes:
         workers: the processes.
@@ -60,19 +64,22 @@ class Comparison:
         ModelError: the model cannot be read.
     """
 
-    def __init__(self, before: bytes, *, name: str, inputs: int | None = None) -> None:
+    def __init__(
+        self, before: bytes, *, name: str, inputs: int | None = None, taken: Sequence[Tensor] | None = None
+    ) -> None:
         self._before, self._name = before, name
-        subgraphs = read(before, name=name).subgraphs
-        self._tensors = tuple(subgraphs[0].tensors[index] for index in subgraphs[0].inputs)
-        macs = 2 * max(1, sum(costs.macs(operator, one.tensors) for one in subgraphs for operator in one.operators))
+        model = read(before, name=name)
+        own = input_tensors(model)
+        self._taken = own if taken is None else tuple(taken)
+        macs = 2 * max(1, sum(costs.macs(op, one.tensors) for one in model.subgraphs for op in one.operators))
         most = most_workers()
         if inputs is None:
             inputs = max(LEAST, min(INPUTS, most * _MACS_PER_WORKER // macs))
         self._inputs = inputs
         self._count = max(1, min(most, inputs * macs // _WORTH_A_WORKER, inputs))
         self.workers = Workers(self._count)
-        can_run = tflm.is_installed() and all(tensor.type in TYPES for tensor in self._tensors)
-        self._expected = self._runs(before) if can_run else []
+        can_run = tflm.is_installed() and all(tensor.type in TYPES for tensor in own)
+        self._expected = self._runs(before, own) if can_run else []
 
     def __enter__(self) -> Comparison:
         return self
@@ -100,11 +107,11 @@ class Comparison:
             InternalError: the rewritten model is refused, or an output differs.
         """
         tflm.check_installed()
-        for tensor in self._tensors:
+        for tensor in self._taken:
             if tensor.type not in TYPES:
                 message = f"TFLM was not run: no values are made up for an input of type {tensor.type}"
                 raise ModelError(message, where=self._name)
-        got = self._runs(after)
+        got = self._runs(after, self._taken)
         try:
             old = [run for share in self._expected for run in share.result().outputs]
         except ModelError as error:
@@ -123,15 +130,16 @@ class Comparison:
     def _wrong(self, fault: str) -> InternalError:
         return InternalError(f"the rewritten model is wrong: {fault}; nothing was written", where=self._name)
 
-    def _runs(self, content: bytes) -> list[Future[_Share]]:
+    def _runs(self, content: bytes, own: Sequence[Tensor]) -> list[Future[_Share]]:
         shares = min(self._count * _SHARES if self._count > 1 else 1, self._inputs)
         edges = [self._inputs * number // shares for number in range(shares + 1)]
-        return [self.workers.submit(_run, content, self._tensors, start, end) for start, end in pairwise(edges)]
+        return [self.workers.submit(_run, content, own, self._taken, start, end) for start, end in pairwise(edges)]
 
 
 def prove(before: bytes, after: bytes, *, name: str, inputs: int | None = None) -> Proof:
     """`Comparison.prove` of a model that is rewritten already."""
-    with Comparison(before, name=name, inputs=inputs) as comparison:
+    taken = input_tensors(read(after, name=name))
+    with Comparison(before, name=name, inputs=inputs, taken=taken) as comparison:
         return comparison.prove(after)
 
 
@@ -145,11 +153,31 @@ class _Share(NamedTuple):
 _loaded = lru_cache(maxsize=2)(tflm.Tflm)
 
 
-def _run(content: bytes, tensors: Sequence[Tensor], start: int, end: int) -> _Share:
+def taken_inputs(before: bytes, *, name: str, int8_input: bool) -> tuple[Tensor, ...]:
+    """The inputs that a model has once it is rewritten, with or without the pass that makes them int8.
+
+    Raises:
+        ModelError: see `firmware_sim.rewrite.int8_input.with_int8_input`.
+    """
+    return input_tensors(read(with_int8_input(before, name=name)[0] if int8_input else before, name=name))
+
+
+def input_tensors(model: Model) -> tuple[Tensor, ...]:
+    """The inputs of a model, in their order."""
+    subgraph = model.subgraphs[0]
+    return tuple(subgraph.tensors[index] for index in subgraph.inputs)
+
+
+def fed(own: Sequence[Tensor], taken: Sequence[Tensor], number: int) -> list[Array]:
+    """Input `number` of a model whose inputs are `own`: the values that `feed` makes for `taken`."""
+    return [given_before(*each) for each in zip(feed(taken, number), own, taken, strict=True)]
+
+
+def _run(content: bytes, own: Sequence[Tensor], taken: Sequence[Tensor], start: int, end: int) -> _Share:
     """What another process does."""
     model = _loaded(content)
     outputs = [
-        [sha256(output.tobytes()).digest() for output in model.invoke(*feed(tensors, number))]
+        [sha256(output.tobytes()).digest() for output in model.invoke(*fed(own, taken, number))]
         for number in range(start, end)
     ]
     return _Share(model.arena, outputs)

@@ -21,6 +21,7 @@ from firmware_sim.rewrite.clean import clean
 from firmware_sim.rewrite.draft import Draft, finish, open_draft
 from firmware_sim.rewrite.floor import floor_bytes
 from firmware_sim.rewrite.fold_padding import fold_padding
+from firmware_sim.rewrite.int8_input import InputChange, with_int8_input
 from firmware_sim.rewrite.order_costs import order_costs
 from firmware_sim.rewrite.reorder import reorder
 
@@ -33,7 +34,10 @@ PASSES: Final = {
 }
 """Passes in their order, with what they do. Without "plan" there is no "overlap" either."""
 
-DESCRIPTIONS: Final = {**PASSES, "bands": "early layers row by row"}
+INT8_INPUT: Final = "int8-input"
+"""The pass that changes the interface, and so runs on request only, before all others."""
+
+DESCRIPTIONS: Final = {INT8_INPUT: "int8 in the place of the input", **PASSES, "bands": "early layers row by row"}
 """What reports say of passes: these, and the one of `firmware_sim.rewrite.bands`, which comes before the plan."""
 
 
@@ -84,6 +88,7 @@ class Shrunk:
             None with several subgraphs.
         libraries: kernel libraries that the plan is safe with, by replay.
         notes: what a user has to know.
+        inputs: inputs that have become int8, so that the application has to quantise them.
     """
 
     content: bytes
@@ -96,6 +101,7 @@ class Shrunk:
     floor_bytes: int | None
     libraries: tuple[str, ...]
     notes: tuple[str, ...]
+    inputs: tuple[InputChange, ...] = ()
 
     @property
     def is_changed(self) -> bool:
@@ -111,6 +117,7 @@ def shrink(
     without: Collection[str] = (),
     name: str = "<bytes>",
     time_s: float = 1.0,
+    int8_input: bool = False,
 ) -> Shrunk:
     """Rewrite a model. The result is replayed for its kernels; running it is `firmware_sim.rewrite.proof.prove`'s.
 
@@ -121,9 +128,11 @@ def shrink(
         without: passes to leave out, by their names in `PASSES`.
         name: what to call the model.
         time_s: for the exact search of one plan.
+        int8_input: let the model take int8 where it quantises its input at once; this changes its interface.
 
     Raises:
-        ModelError: the file cannot be read, TFLM refuses it, or it cannot be rewritten without loss.
+        ModelError: the file cannot be read, TFLM refuses it, it cannot be rewritten without loss, or `int8_input` was asked
+            for and no input can become int8.
         UsageError: there is no such kernel class or pass, or `profile` does not belong to the class.
     """
     builds = profiles_of(kernels)
@@ -135,11 +144,13 @@ def shrink(
     model = read(content, name=name)
     before = {build.id: memreport(model, profile=build) for build in builds}  # refuses what TFLM refuses
     _check(model)
+    start, inputs = with_int8_input(content, name=name) if int8_input else (content, ())
     run = _Run(kernels, builds, profile, frozenset(without), name, time_s)
-    best = run.best(content)
-    notes = best.notes if best.passes else (*best.notes, "nothing to gain: the file stays as it is")
+    best = run.best(start)
+    passes = (run.use(INT8_INPUT, start), *best.passes) if inputs else best.passes
+    notes = best.notes if passes else (*best.notes, "nothing to gain: the file stays as it is")
     written = read(best.content, name=name)
-    after = {build.id: memreport(written, profile=build) for build in builds} if best.passes else before
+    after = {build.id: memreport(written, profile=build) for build in builds} if passes else before
     damages = stored.damages(written, kernels)
     if damages:
         raise InternalError(
@@ -150,12 +161,13 @@ def shrink(
         kernels=kernels,
         before=before[profile.id],
         after=after[profile.id],
-        passes=best.passes,
+        passes=passes,
         builds=tuple(BuildUse.of(build, before[build.id], after[build.id]) for build in builds),
         bound_bytes=best.bound_bytes,
         floor_bytes=floor_bytes(written),
         libraries=stored.safe_libraries(written),
         notes=notes,
+        inputs=inputs,
     )
 
 

@@ -1,16 +1,15 @@
-"""The options of `sapool shrink` for layers that are computed in bands of rows."""
+"""The options for layers that are computed in bands of rows, and the line that tells how far a search for them is."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from firmware_sim.profiles import Profile
-    from firmware_sim.report.bands import BandsReport
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _FORMS = ("explicit",)
 
@@ -50,14 +49,24 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{error.message} ({error.hint})" if error.hint else error.message, param, ctx)
 
 
+bands_option = click.option(
+    "--bands", is_flag=True, help="Compute early layers in bands of rows where that needs less arena."
+)  # fmt: skip
+
+
+def extra_macs_option(goes_with: str) -> Callable[[Command], Command]:
+    """--max-extra-macs, which means something with another option only."""
+    return click.option(
+        "--max-extra-macs", type=Share(), metavar="SHARE",
+        help=f"With {goes_with}: multiplications that may be added.  [default: 10%]",
+    )  # fmt: skip
+
+
 def bands_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--bands and what goes with it."""
+    """--bands and all that goes with it."""
     options = [
-        click.option("--bands", is_flag=True, help="Compute early layers in bands of rows where that needs less arena."),
-        click.option(
-            "--max-extra-macs", type=Share(), metavar="SHARE",
-            help="With --bands: multiplications that may be added.  [default: 10%]",
-        ),
+        bands_option,
+        extra_macs_option("--bands"),
         click.option(
             "--arena", type=Size(), metavar="SIZE",
             help="With --bands: an arena that is small enough; the fewest multiplications that reach it are chosen.",
@@ -96,61 +105,16 @@ def wants_bands(
     return bands
 
 
-def with_bands(
-    content: bytes,
-    kernels: str,
-    profile: Profile | None,
-    max_extra_macs: float | None,
-    arena: int | None,
-    name: str,
-    inputs: int | None = None,
-) -> tuple[BandsReport, bytes]:
-    """The report, and the file to write once it is shown to be right on so many `inputs` (see `firmware_sim.rewrite.proof`).
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """One line on a terminal that each message takes the place of, nothing anywhere else."""
+    is_on = sys.stderr.isatty()
 
-    Raises:
-        ModelError: see `firmware_sim.rewrite.bands.run.bands`.
-        InternalError: the rewritten model is wrong.
-    """
-    from firmware_sim.report.bands import BandsReport
-    from firmware_sim.rewrite.bands.proof import prove_tensors
-    from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS
-    from firmware_sim.rewrite.bands.run import bands as rewrite
-    from firmware_sim.rewrite.proof import Comparison
-
-    progress = _Progress()
-    try:
-        with Comparison(content, name=name, inputs=inputs) as comparison:
-            found = rewrite(
-                content,
-                kernels=kernels,
-                profile=profile,
-                max_extra_macs=MAX_EXTRA_MACS if max_extra_macs is None else max_extra_macs,
-                arena_bytes=arena,
-                name=name,
-                progress=progress.show,
-            )
-            after = found.shrunk.content
-            progress.show("comparing outputs in TFLM")
-            proof, unproven = comparison.attempt(after)
-            tensors = None
-            if found.form and proof:
-                progress.show("comparing tensors in TFLM")
-                tensors = prove_tensors(content, after, name=name, workers=comparison.workers)
-    finally:
-        progress.end()
-    return BandsReport(found, proof, tensors, unproven), after
-
-
-class _Progress:
-    """One line on a terminal, nothing anywhere else."""
-
-    def __init__(self) -> None:
-        self.is_on = sys.stderr.isatty()
-
-    def show(self, text: str) -> None:
-        if self.is_on:
+    def show(text: str) -> None:
+        if is_on:
             click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
-    def end(self) -> None:
-        if self.is_on:
-            click.echo("\r\x1b[K", nl=False, err=True)
+    try:
+        yield show
+    finally:
+        show("")

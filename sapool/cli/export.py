@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sapool.cli.export_options import Compare, calibration_options, compare_options, settings
-from sapool.cli.export_shrink import shrink_lines, shrink_option, shrinking
+from sapool.cli.export_shrink import Wanted, bands_lines, shrink_lines, shrink_options, shrinking
 from sapool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,20 +54,22 @@ _MOST_WARNINGS = 3
     "--dynamic-batch/--fixed-batch", "dynamic_batch", default=True, show_default=True,
     help="Whether an ONNX file takes any number of images at a time, or one; some tools want the number fixed.",
 )  # fmt: skip
-@shrink_option
+@shrink_options
 @calibration_options
 @compare_options
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
-    dynamic_batch: bool, shrink: bool | None, calibration_method: str, bias_correction: bool | None, equalise: bool,
-    compare: bool, compare_images: int, compare_outputs: tuple[Path, ...], format_: str,
+    dynamic_batch: bool, shrink: bool | None, bands: bool, max_extra_macs: float | None, calibration_method: str,
+    bias_correction: bool | None, equalise: bool, compare: bool, compare_images: int, compare_outputs: tuple[Path, ...],
+    format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
 
     \b
     sapool export run/model.safetensors --target tflite-int8
     sapool export run/model.safetensors --target tflm-c --for stm32f746
+    sapool export run/model.safetensors --target tflite-int8 --bands --for stm32f746
     sapool export run/model.safetensors --target onnx -o build/net.onnx
     sapool export run/model.safetensors --target onnx-int8 --fixed-batch
     sapool export run/model.safetensors --target tflite-int8 --compare --compare-output errors.html
@@ -77,8 +79,9 @@ def command(
     array, a resolver with the operators that it uses, the size of the arena, a minimal main and a CMake file. onnx is the
     network in real numbers, onnx-int8 the integers of tflite-int8 between QuantizeLinear and DequantizeLinear, for tools
     that take ONNX. Both have opset 18. --shrink lets the .tflite need less arena for the same outputs, by a memory plan for
-    the kernels of --for, or for all that are known; see sapool shrink. --compare shows layer by layer where int8 departs
-    from float. What exists is replaced only when everything has worked.
+    the kernels of --for, or for all that are known; see sapool shrink. --bands computes early layers a few rows at a time
+    besides, for a few more multiplications; the firmware registers SLICE and CONCATENATION then. --compare shows layer by
+    layer where int8 departs from float. What exists is replaced only when everything has worked.
     """
     output = output or Path(f"{checkpoint.stem}{_SUFFIX[target]}")
     if output.is_dir() and target != "tflm-c":
@@ -90,8 +93,7 @@ def command(
     compared = Compare(compare_images, compare_outputs) if compare or compare_outputs else None
     if compared is not None and target == "onnx":
         raise UsageError("there are no integers to compare in an ONNX file of real numbers", hint="--target onnx-int8")
-    if shrink and target in ("onnx", "onnx-int8"):
-        raise UsageError("an ONNX file has no memory plan", hint="--shrink is for tflite-int8 and tflm-c")
+    wanted = Wanted(target, shrink, bands, max_extra_macs)
     profile = resolve(destination)[0].id if destination else None
     loaded = load(checkpoint)
     images = _calibration(checkpoint, data, loaded, samples)
@@ -106,9 +108,9 @@ def command(
         if target == "onnx-int8":
             written = _onnx_int8(model, images, output, verify, dynamic_batch)
         else:
-            small = shrinking(loaded, model, shrink, profile, str(output))
+            small = shrinking(loaded, model, wanted, profile, str(output))
             written = _tflite(loaded, small.model, images, output, verify, profile, folder=target == "tflm-c")
-            written |= {"shrink": small.as_dict()}
+            written |= {"shrink": small.as_dict(), "bands": small.bands_dict()}
         written["calibration"] = asdict(model.calibration)
     summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **written}
     if compared is not None and comparison is not None:
@@ -147,10 +149,11 @@ def _tflite(
     from firmware_sim.profiles import DEFAULT
     from sapool.export import to_firmware
 
-    arena = memreport(read(model.content, name=str(output)), profile=profile or DEFAULT).arena
+    account = memreport(read(model.content, name=str(output)), profile=profile or DEFAULT)
+    arena = account.arena
     summary: dict[str, Any] = {
         "bytes": len(model.content),
-        "operators": len(model.graph.operators),
+        "operators": account.model.operators,
         "calibration_images": len(images),
         "lowering_error": model.lowering_error,
         "arena": {
@@ -285,6 +288,7 @@ def _text(summary: dict[str, Any]) -> str:
         f"{arena['tail_bytes']:,}; {'exact' if arena['exact'] else 'not exact'}); for a board: sapool memreport "
         f"{summary['path']} --target BOARD",
         *shrink_lines(summary["shrink"]),
+        *bands_lines(summary["bands"]),
         f"  verified  TFLM gives the same bytes as LiteRT on {parity['examples']} of {parity['examples']} images"
         if "examples" in parity
         else f"  verified  no: {parity['reason']}",

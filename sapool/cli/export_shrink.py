@@ -1,30 +1,70 @@
-"""How `sapool export` shrinks what it writes: the option, and what is said of it."""
+"""How `sapool export` shrinks what it writes, in bands or without: the options, and what is said of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sapool.cli.bands_options import bands_option, extra_macs_option, status_line
+from sapool.errors import UsageError
+
 if TYPE_CHECKING:
     from exporters.tflite import TfliteModel
+    from firmware_sim.report.bands import BandsReport
     from firmware_sim.report.shrink import ShrinkReport
     from sapool.checkpoint import Checkpoint
 
-shrink_option = click.option(
-    "--shrink/--no-shrink", default=None,
-    help="Let outputs overlap inputs that are no longer needed, so that the arena is smaller and the outputs are the same; "
-    "as sapool shrink. By default on for the presets nano, tiny, small and medium.",
-)  # fmt: skip
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def shrink_options(command: Command) -> Command:
+    """Add `--shrink`, `--bands` and `--max-extra-macs`."""
+    for option in (
+        extra_macs_option("--bands"),
+        bands_option,
+        click.option(
+            "--shrink/--no-shrink", default=None,
+            help="Let outputs overlap inputs that are no longer needed, so that the arena is smaller and the outputs are "
+            "the same; as sapool shrink. By default on for the presets nano, tiny, small and medium.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for: `shrink` is None where nothing was said, `max_extra_macs` where the usual share is right.
+
+    Raises:
+        UsageError: what was asked for does not go together, or not with what is written.
+    """
+
+    target: str
+    shrink: bool | None
+    bands: bool
+    max_extra_macs: float | None
+
+    def __post_init__(self) -> None:
+        if self.max_extra_macs is not None and not self.bands:
+            raise UsageError("--max-extra-macs is of bands", hint="give --bands as well")
+        if self.bands and self.shrink is False:
+            raise UsageError("bands are of no use without a memory plan", hint="leave --no-shrink out")
+        if self.target in ("onnx", "onnx-int8") and (self.shrink or self.bands):
+            name = "--bands" if self.bands else "--shrink"
+            raise UsageError("an ONNX file has no memory plan", hint=f"{name} is for tflite-int8 and tflm-c")
 
 
 @dataclass(frozen=True, slots=True)
 class Shrinking:
-    """The model to write; `report` is None if it was not to be shrunk."""
+    """The model to write; `report` is None if it was not to be shrunk, `bands` if there were to be none."""
 
     model: TfliteModel
     report: ShrinkReport | None
+    bands: BandsReport | None = None
 
     def as_dict(self) -> dict[str, Any] | None:
         """For the JSON report."""
@@ -48,12 +88,28 @@ class Shrinking:
             "notes": list(found.notes),
         }
 
+    def bands_dict(self) -> dict[str, Any] | None:
+        """What bands are in the model and what they cost, for the JSON report."""
+        if self.bands is None:
+            return None
+        from firmware_sim.report.bands.json import as_dict
 
-def shrinking(loaded: Checkpoint, model: TfliteModel, wanted: bool | None, profile: str | None, name: str) -> Shrinking:
+        content = as_dict(self.bands)
+        del content["schema"], content["shrink"]  # that is the key beside this one
+        return content
+
+
+def shrinking(loaded: Checkpoint, model: TfliteModel, wanted: Wanted, profile: str | None, name: str) -> Shrinking:
     """Shrink a model if that is wanted, or by default right for its network."""
-    from sapool.export import shrinks_by_default, shrunk
+    from sapool.export import banded, shrinks_by_default, shrunk
 
-    if not (shrinks_by_default(loaded.spec) if wanted is None else wanted):
+    if wanted.bands:
+        with status_line() as show:
+            small, report = banded(
+                model, profile=profile, max_extra_macs=wanted.max_extra_macs, name=name, progress=show
+            )  # fmt: skip
+        return Shrinking(small, report.shrink, report)
+    if not (shrinks_by_default(loaded.spec) if wanted.shrink is None else wanted.shrink):
         return Shrinking(model, None)
     return Shrinking(*shrunk(model, profile=profile, name=name))
 
@@ -76,10 +132,30 @@ def shrink_lines(done: dict[str, Any] | None) -> list[str]:
         f"  shrink    arena {before['total_bytes']:,} -> {after['total_bytes']:,} bytes{more}, head "
         f"{before['head_bytes']:,} -> {after['head_bytes']:,}; {shown}"
     )
-    if "overlap" not in done["passes"]:
+    if not {"overlap", "bands"}.intersection(done["passes"]):
         return [line]
     return [
         line,
         f"  kernels   the memory plan is for {', '.join(done['safe_with'])}; outputs may be wrong with other libraries "
         "(--no-shrink holds for any)",
+    ]
+
+
+def bands_lines(done: dict[str, Any] | None) -> list[str]:
+    """Which layers are in bands and what that costs, or why there are none."""
+    if done is None:
+        return []
+    if done["form"] is None:
+        return [f"  bands     none: {done['reason']}"]
+    stages = [f"{stage['rows']} rows as {'+'.join(map(str, stage['heights']))}" for stage in done["stages"]]
+    chosen = next(rung["macs"] for rung in done["ladder"] if rung["chosen"])
+    compared = done["tensors_compared"]
+    shown = f"; {compared['compared']} of {compared['tensors']} tensors between the layers compared" if compared else ""
+    return [
+        f"  bands     {'; '.join(stages)}; {chosen / done['macs'] - 1:+.1%} multiply-accumulates{shown}",
+        *(
+            [f"  register  {', '.join(done['new_operators'])} in the op resolver as well"]
+            if done["new_operators"]
+            else []
+        ),
     ]

@@ -55,9 +55,9 @@ def size_option(*names: str, help: str) -> Callable[[Command], Command]:
 
 
 plan_option = click.option(
-    "--plan", "plan_name", type=click.Choice(["tflm", "overlap"]), default="tflm", show_default=True,
-    help="The arena that counts: as TFLM plans it, or as sapool export --shrink does, for the kernels of --target (without "
-    "it for all that are known).",
+    "--plan", "plan_name", type=click.Choice(["tflm", "overlap", "bands"]), default="tflm", show_default=True,
+    help="The arena that counts: as TFLM plans it, or as sapool export --shrink or --bands does, for the kernels of "
+    "--target (without it for all that are known). A network takes seconds to price with bands.",
 )  # fmt: skip
 
 

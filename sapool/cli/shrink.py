@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sapool.cli.bands_options import bands_options, wants_bands, with_bands
+from sapool.cli.bands_options import bands_options, status_line, wants_bands
 from sapool.cli.options import emit
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ def _switches(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Compare on N inputs. By default, and at least, 100 where a file is written; else as many of 100 as take about a "
     "second, and no less than 10.",
 )  # fmt: skip
+@click.option(
+    "--int8-input", is_flag=True,
+    help="Where the model quantises a float32 or uint8 input at once, let it take int8. The application has to give it "
+    "that; the report says with which scale and zero point.",
+)  # fmt: skip
 @bands_options
 @_switches
 def command(
@@ -73,6 +78,7 @@ def command(
     format_: str,
     report: Path | None,
     inputs: int | None,
+    int8_input: bool,
     bands: bool,
     max_extra_macs: float | None,
     arena: int | None,
@@ -95,12 +101,16 @@ def command(
 
     With --bands, early layers are computed in bands of rows besides, which takes about half of the arena for a few
     more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well.
+
+    --int8-input changes what the application gives to the model, and is for files that convert a float32 input themselves:
+    a float input takes four times as much as its int8 copy, and has to be there as a whole.
     """
     from firmware_sim.errors import UsageError
     from firmware_sim.files import write_atomic
     from firmware_sim.report.bands import render as render_bands
+    from firmware_sim.report.bands.proven import proven
     from firmware_sim.report.shrink import ShrinkReport, render
-    from firmware_sim.rewrite.proof import INPUTS, Comparison
+    from firmware_sim.rewrite.proof import INPUTS, Comparison, taken_inputs
     from firmware_sim.rewrite.shrink import shrink
 
     if output is not None:
@@ -111,14 +121,21 @@ def command(
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]
     if wants_bands(bands, format_, max_extra_macs, arena, form, without):
-        in_bands, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, str(model), inputs)
+        with status_line() as show:
+            in_bands = proven(
+                content, kernels=wanted, profile=profile, max_extra_macs=max_extra_macs, arena_bytes=arena, name=str(model),
+                inputs=inputs, int8_input=int8_input, progress=show,
+            )  # fmt: skip
         if output is not None:
-            write_atomic(output, rewritten)
+            write_atomic(output, in_bands.banded.shrunk.content)
             click.echo(f"wrote {output}", err=True)
         emit(render_bands(in_bands, format_), report)
         return
-    with Comparison(content, name=str(model), inputs=inputs) as comparison:
-        shrunk = shrink(content, kernels=wanted, profile=profile, without=without, name=str(model))
+    taken = taken_inputs(content, name=str(model), int8_input=int8_input)
+    with Comparison(content, name=str(model), inputs=inputs, taken=taken) as comparison:
+        shrunk = shrink(
+            content, kernels=wanted, profile=profile, without=without, name=str(model), int8_input=int8_input
+        )  # fmt: skip
         result = ShrinkReport(shrunk, *comparison.attempt(shrunk.content))
     if output is not None:
         write_atomic(output, shrunk.content)

@@ -18,7 +18,7 @@ class Budget:
     Attributes:
         arena_bytes: of the arena that TFLM needs, the one with which AllocateTensors succeeds.
         flash_bytes: of the model file.
-        macs: multiply-accumulates of one inference.
+        macs: multiply-accumulates of one inference, with those that bands add.
 
     Raises:
         UsageError: there is no limit, or one is not positive.
@@ -53,7 +53,7 @@ class Budget:
         over = {
             "arena": _above(needed_bytes(cost), self.arena_bytes),
             "flash": _above(cost.model_bytes, self.flash_bytes),
-            "macs": _above(cost.macs, self.macs),
+            "macs": _above(cost.file_macs, self.macs),
         }
         return tuple(name for name, above in over.items() if above)
 

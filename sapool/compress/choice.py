@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 
@@ -21,7 +21,7 @@ from sapool.compress.groups import Group
 from sapool.errors import BudgetExceeded
 from sapool.metadata import Notes
 from sapool.plans import TFLM, Plan
-from sapool.pricing import report
+from sapool.pricing import report, settle
 from sapool.spec import ModelSpec
 
 # A choice takes this share of the channels that its group has at first: small enough to follow the peak from layer to layer.
@@ -57,11 +57,20 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What `choose` found: the specification that keeps the budget, what leaves which group, and the peaks on the way."""
+    """What `choose` found: the specification that keeps the budget, what leaves which group, the peaks on the way, and the
+    memory plan of the specification, with the bands that an export gives it."""
 
     spec: ModelSpec
     choices: tuple[Choice, ...]
     peaks: tuple[Peak, ...]
+    plan: Plan = TFLM
+
+
+class _Settled(NamedTuple):
+    """The network whose bands are in use, and by how much it was over the budget."""
+
+    spec: ModelSpec
+    over: float
 
 
 def choose(
@@ -86,8 +95,10 @@ def choose(
     remaining = {group.name: _remaining(scores[group.name]) for group in groups}
     gains: dict[str, float] = {}
     peaks: list[Peak] = []
+    plan = settle(spec, profile=profile, plan=plan)
     account = report(spec, profile=profile, notes=notes(spec), plan=plan)
     over = excess(account, budget)
+    settled = _Settled(spec, over)
     while over > 0:
         if peak_of(account) not in peaks:
             peaks.append(peak_of(account))
@@ -103,15 +114,22 @@ def choose(
             rate = (over - left) / worth
             if left < over and (best is None or rate > best[0]):
                 best = (rate, group, trial, found, left)
-        if best is None:
+        if best is not None:
+            _, group, spec, account, left = best
+            gains[group.name] = gains.get(group.name, 0.0) + over - left
+            kept[group.name] = spec.pruned[group.names[0]]
+            over = left
+        elif plan.like is None or spec == settled.spec:
             raise _out_of_reach(account, budget)
-        _, group, spec, account, left = best
-        gains[group.name] = gains.get(group.name, 0.0) + over - left
-        kept[group.name] = spec.pruned[group.names[0]]
-        over = left
+        if plan.like is not None and (best is None or over <= settled.over / 2):
+            # Narrower layers may go in other bands; what is lost by the old ones until then is taken back here.
+            plan = settle(spec, profile=profile, plan=plan)
+            account = report(spec, profile=profile, notes=notes(spec), plan=plan)
+            over = excess(account, budget)
+            settled = _Settled(spec, over)
     changed = [group for group in groups if kept[group.name] < group.channels]
     choices = tuple(Choice(g.name, g.channels, kept[g.name], gains[g.name]) for g in changed)
-    return Chosen(spec, choices, tuple(peaks))
+    return Chosen(spec, choices, tuple(peaks), plan)
 
 
 def excess(account: MemoryReport, budget: Budget) -> float:

@@ -25,7 +25,7 @@ from sapool.errors import InternalError, UsageError
 from sapool.metadata import Notes
 from sapool.models.network import Network
 from sapool.plans import TFLM, Plan
-from sapool.pricing import PROFILE, Price, price, report
+from sapool.pricing import PROFILE, Price, price, report, settle
 from sapool.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _part(budget: Budget | float, before: Price, number: int, steps: int) -> Bud
     return Budget(
         limit(needed_bytes(before), budget.arena_bytes),
         limit(before.model_bytes, budget.flash_bytes),
-        limit(before.macs, budget.macs),
+        limit(before.file_macs, budget.macs),
     )
 
 
@@ -179,9 +179,9 @@ def _step(
     accuracy = None
     if training is not None:
         result, accuracy = _trained(result, *training)
-    last = peak_of(report(chosen.spec, profile=profile, plan=plan))
+    last = peak_of(report(chosen.spec, profile=profile, plan=chosen.plan))
     peaks = chosen.peaks if chosen.peaks and chosen.peaks[-1] == last else (*chosen.peaks, last)
-    cost = price(chosen.spec, profile=profile, notes=Notes.of(result), plan=plan.searched())
+    cost = price(chosen.spec, profile=profile, notes=Notes.of(result), plan=chosen.plan.searched())
     return result, Step(chosen.spec, cost, chosen.choices, peaks, accuracy)
 
 
@@ -219,8 +219,9 @@ def _by_share(spec: ModelSpec, groups: tuple[Group, ...], share: float, profile:
         if kept < group.channels:
             widths.update(dict.fromkeys(group.names, kept))
             choices.append(Choice(group.name, group.channels, kept, 0.0))
-    peak = peak_of(report(spec, profile=profile, plan=plan))
-    return Chosen(spec.with_settings(pruned={**spec.pruned, **widths}), tuple(choices), (peak,))
+    peak = peak_of(report(spec, profile=profile, plan=settle(spec, profile=profile, plan=plan)))
+    narrower = spec.with_settings(pruned={**spec.pruned, **widths})
+    return Chosen(narrower, tuple(choices), (peak,), settle(narrower, profile=profile, plan=plan))
 
 
 def _remove(

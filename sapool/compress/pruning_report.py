@@ -43,6 +43,7 @@ def _cost(price: Price) -> dict[str, Any]:
         "exact": price.arena.exact,
         "model_bytes": price.model_bytes,
         "macs": price.macs,
+        "extra_macs": price.extra_macs,
         "parameters": price.parameters,
     }
 
@@ -78,10 +79,10 @@ def as_text(result: Pruned, path: Path) -> str:
             lines.append(f"  {choice.group:<8}{choice.before:>5} > {choice.after:<5} {why}")
     before, after = result.before, result.after
     lines += [
-        f"arena   {needed_bytes(before):,} > {needed_bytes(after):,} bytes in TFLM, {result.profile}"
-        + (f", as sapool export --shrink plans it for {result.plan.kernels} kernels" if result.plan.kernels else ""),
+        f"arena   {needed_bytes(before):,} > {needed_bytes(after):,} bytes in TFLM, {result.profile}{result.plan.words}",
         f"file    {before.model_bytes:,} > {after.model_bytes:,} bytes",
         f"MACs    {before.macs:,} > {after.macs:,}, parameters {before.parameters:,} > {after.parameters:,}",
+        *([f"bands   {after.extra_macs:,} more MACs in the file"] if after.extra_macs else []),
         f"spec    {result.checkpoint.spec}",
     ]
     return "\n".join(lines)

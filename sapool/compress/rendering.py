@@ -69,6 +69,7 @@ def _entry(candidate: Candidate) -> dict[str, Any]:
         "exact": price.arena.exact,
         "model_bytes": price.model_bytes,
         "macs": price.macs,
+        "extra_macs": price.extra_macs,
         "parameters": price.parameters,
     }
 
@@ -88,9 +89,7 @@ def as_text(result: SearchResult, shown: Sequence[Candidate], ranked: Sequence[R
     lines = [
         f"{counts.combinations:,} combinations: {counts.impossible:,} impossible, {counts.over_budget:,} over the budget by "
         f"their bounds, {counts.beaten:,} beaten by theirs, {counts.priced:,} priced",
-        f"budget: {', '.join(limits)}; arena in TFLM, profile {result.profile}"
-        + (f", as sapool export --shrink plans it for {result.plan.kernels} kernels" if result.plan.kernels else "")
-        + f"; {result.seconds:.0f} s",
+        f"budget: {', '.join(limits)}; arena in TFLM, profile {result.profile}{result.plan.words}; {result.seconds:.0f} s",
         f"{len(result.front)} networks that no other one beats (less arena, more MACs, more parameters)"
         + (f", {len(shown)} of them shown" if len(shown) < len(result.front) else ""),
         "",

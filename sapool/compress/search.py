@@ -4,6 +4,9 @@ Branch and bound. The bounds of a network (`sapool.pricing.bounds`) take a tenth
 it, and they grow with the width; so of a family of networks that differ in their width, all above the first one whose bounds
 break the budget are out. Of the rest, a network whose bounds are beaten by one that was priced is out too. What is left is
 priced exactly. Nothing is left out by chance: the front is that of pricing every combination.
+
+With bands, a price comes from a quick search; networks that would nearly keep the budget, and those of the front, get the
+search of an export. What it finds below the rest of the quick prices is not looked for (docs/decisions/0104).
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from sapool.errors import BudgetExceeded, SapoolError, UsageError
 from sapool.plans import TFLM, Plan
 from sapool.pricing import PROFILE, Bounds, Price, bounds, price, report
 from sapool.spec import ModelSpec
+
+_QUICKLY: Final = 1.15
+"""What the quick search for bands may be above the long one: networks within that of the budget get the long one."""
 
 Progress = Callable[[int, float], None]
 """Told how many networks have been looked at, and which share of the work is done."""
@@ -120,6 +126,8 @@ def search(
             continue
         candidate = Candidate(each.spec, price(each.spec, profile=profile, plan=plan))
         priced += 1
+        if _may_fit(candidate, budget, plan, kept):
+            candidate = Candidate(each.spec, price(each.spec, profile=profile, plan=plan.searched()))
         if budget.allows(candidate.price):
             fitting += 1
             kept.add(candidate)
@@ -128,6 +136,16 @@ def search(
     counts = Counts(len(space), impossible, over_budget, beaten, priced, fitting)
     best = kept.ordered() if plan == TFLM else _searched(kept.ordered(), profile, plan)
     return SearchResult(space, budget, profile, counts, time.perf_counter() - started, best, plan)
+
+
+def _may_fit(candidate: Candidate, budget: Budget, plan: Plan, kept: Front) -> bool:
+    """A quick search for bands found none that keep the budget, but nearly, and the long one may, with something to gain."""
+    if plan.max_extra_macs is None or budget.exceeded(candidate.price) != ("arena",):
+        return False
+    assert budget.arena_bytes is not None
+    hoped_bytes = int(candidate.arena_bytes / _QUICKLY)
+    price = candidate.price
+    return hoped_bytes <= budget.arena_bytes and not kept.beats(hoped_bytes, price.macs, price.parameters)
 
 
 def _searched(kept: tuple[Candidate, ...], profile: str, plan: Plan) -> tuple[Candidate, ...]:
@@ -163,7 +181,7 @@ class _Limit(NamedTuple):
 _LIMITS: Final[Mapping[str, _Limit]] = {
     "arena": _Limit("an arena of {:,} bytes", lambda least: least.arena_bytes, needed_bytes),
     "flash": _Limit("a file of {:,} bytes", lambda least: least.model_bytes, lambda cost: cost.model_bytes),
-    "macs": _Limit("{:,} multiply-accumulates", lambda least: least.macs, lambda cost: cost.macs),
+    "macs": _Limit("{:,} multiply-accumulates", lambda least: least.macs, lambda cost: cost.file_macs),
 }
 
 

@@ -5,6 +5,8 @@ json.py  the same for programs, by the schema beside it
 html.py  one page with arena maps before and after, the flow of the bands and the ladder
 svg.py   the arena maps alone
 flow.py  how bands flow through the layers of a stage, as a picture
+
+proven.py makes a report: it rewrites a model and compares.
 """
 
 from __future__ import annotations

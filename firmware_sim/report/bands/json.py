@@ -20,32 +20,32 @@ def schema() -> dict[str, Any]:
 
 
 def render(report: BandsReport) -> str:
+    """The text of `as_dict`."""
+    return json.dumps(as_dict(report), indent=2, ensure_ascii=False)
+
+
+def as_dict(report: BandsReport) -> dict[str, Any]:
     """Stages, ladder, and under `shrink` the report of shrinking as it is without bands."""
     banded = report.banded
-    minimum = banded.shrunk.after.arena.minimum_bytes
-    return json.dumps(
-        {
-            "schema": ID,
-            "form": banded.form,
-            "reason": banded.reason or None,
-            "macs": banded.macs,
-            "minimum_bytes": minimum,
-            "stages": [
-                {
-                    "source": stage.source,
-                    "result": stage.result,
-                    "operators": stage.operators,
-                    "rows": stage.rows,
-                    "heights": list(stage.heights),
-                    "upward": stage.upward,
-                }
-                for stage in banded.stages
-            ],
-            "ladder": [asdict(rung) for rung in banded.rungs],
-            "new_operators": list(banded.operators),
-            "tensors_compared": None if report.tensors is None else asdict(report.tensors),
-            "shrink": json.loads(shrink_json(report.shrink)),
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    return {
+        "schema": ID,
+        "form": banded.form,
+        "reason": banded.reason or None,
+        "macs": banded.macs,
+        "minimum_bytes": banded.shrunk.after.arena.minimum_bytes,
+        "stages": [
+            {
+                "source": stage.source,
+                "result": stage.result,
+                "operators": stage.operators,
+                "rows": stage.rows,
+                "heights": list(stage.heights),
+                "upward": stage.upward,
+            }
+            for stage in banded.stages
+        ],
+        "ladder": [asdict(rung) for rung in banded.rungs],
+        "new_operators": list(banded.operators),
+        "tensors_compared": None if report.tensors is None else asdict(report.tensors),
+        "shrink": json.loads(shrink_json(report.shrink)),
+    }

@@ -6,7 +6,7 @@ from firmware_sim.report.page import page, table
 from firmware_sim.report.picture import safe
 from firmware_sim.report.shrink import ShrinkReport
 from firmware_sim.report.shrink.svg import maps
-from firmware_sim.report.shrink.text import evidence
+from firmware_sim.report.shrink.text import evidence, interface
 from firmware_sim.rewrite.shrink import DESCRIPTIONS
 
 _STYLE = """
@@ -56,6 +56,8 @@ def render(report: ShrinkReport) -> str:
             [(name, *(f"{figure:,}" for figure in figures)) for name, *figures in builds],
             1,
         ),
+        *(["<h2>The input changes</h2>"] if shrunk.inputs else []),
+        *(f"<p>{safe(line)}</p>" for line in interface(shrunk)),
         "<h2>What shows that outputs are the same</h2>",
         "<ul>",
         *(f"<li>{safe(line)}</li>" for line in evidence(report)),

@@ -41,6 +41,7 @@ def render(report: ShrinkReport) -> str:
             "proof": None if report.proof is None else asdict(report.proof),
             "unproven": report.unproven or None,
             "notes": list(shrunk.notes),
+            "int8_inputs": [asdict(change) for change in shrunk.inputs],
         },
         indent=2,
         ensure_ascii=False,

@@ -30,6 +30,7 @@ def render(report: ShrinkReport) -> str:
         "builds",
         *(_build(build) for build in shrunk.builds),
         "",
+        *(["THE INPUT CHANGES", *(f"  {line}" for line in interface(shrunk)), ""] if shrunk.inputs else []),
         "shown by",
         *(f"  {line}" for line in evidence(report)),
     ]  # fmt: skip
@@ -38,13 +39,24 @@ def render(report: ShrinkReport) -> str:
     return "\n".join(lines)
 
 
+def interface(shrunk: Shrunk) -> list[str]:
+    """What an application has to give the new file in the place of what it gave the old one; nothing if that is the same."""
+    return [
+        f"{printable(one.name)}, {one.type} {list(one.shape)}: give int8, round(value / scale) + zero point between -128 "
+        f"and 127, scale {one.scale:.9g}, zero point {one.zero_point}"
+        + (" (the uint8 less 128)" if one.type == "UINT8" else "")
+        for one in shrunk.inputs
+    ]
+
+
 def evidence(report: ShrinkReport) -> list[str]:
     """What shows that the new file computes the same, and where it does not."""
     shrunk = report.shrunk
     if report.proof is None:
         lines = [f"not run in TFLM: {report.unproven}"]
     else:
-        lines = [f"TFLM on this machine: outputs of {report.proof.inputs} inputs are the same, byte by byte"]
+        given = ", the old file given the values of these integers" if shrunk.inputs else ""
+        lines = [f"TFLM on this machine: outputs of {report.proof.inputs} inputs are the same, byte by byte{given}"]
     lines.append(f"replay of every operator: safe with {', '.join(shrunk.libraries)}")
     unsafe = [library for library in members("any") if library not in shrunk.libraries]
     if unsafe:

@@ -9,6 +9,7 @@ propose.py   stages and heights for a limit, by dynamic programming
 pricing.py   the exact arena of a choice
 search.py    many limits, exact prices, small changes; the ladder
 run.py       the whole: a file in, a file out
+preview.py   the same for a model that is in no file yet
 reasons.py   why there are no bands
 proof.py     tensors between the layers in TFLM, outputs in LiteRT
 """

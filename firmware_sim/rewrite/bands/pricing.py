@@ -43,12 +43,16 @@ class Price:
 
 @dataclass(frozen=True)
 class Pricer:
-    """Prices of bands of one draft, each reckoned once."""
+    """Prices of bands of one draft, each reckoned once.
+
+    Plans are made with as many steps of the exact search whatever the clock says (`time_s` 0), so that the same network has
+    the same bands on a busy machine too: prices without a file count on that.
+    """
 
     draft: Draft
     kernels: str
     profile: Profile
-    time_s: float = 0.1
+    time_s: float = 0.0
     known: dict[tuple[Banding, ...], Price | None] = field(default_factory=dict)
 
     @cached_property

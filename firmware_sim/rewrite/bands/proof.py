@@ -21,6 +21,7 @@ from firmware_sim.errors import InternalError, ModelError, SapoolError
 from firmware_sim.model import Model, Subgraph, Tensor, read
 from firmware_sim.overlap import stored
 from firmware_sim.rewrite.draft import finish, open_draft
+from firmware_sim.rewrite.proof import fed, input_tensors
 from firmware_sim.run import tflm
 from firmware_sim.run.feed import EXTREMES, feed
 from firmware_sim.run.workers import Workers, most_workers
@@ -60,14 +61,14 @@ def prove_tensors(before: bytes, after: bytes, *, name: str, workers: Workers | 
     """
     tflm.check_installed()
     old, new = read(before, name=name), read(after, name=name)
-    inputs = tuple(old.subgraphs[0].tensors[index] for index in old.subgraphs[0].inputs)
+    own, taken = input_tensors(old), input_tensors(new)
     common = list(_common(old.subgraphs[0], new.subgraphs[0]))
     chosen = _affordable(new, common)
     wanted = [one for one, _ in chosen]
     with nullcontext(workers) if workers else Workers(most_workers()) as pool:
-        kept = [pool.submit(_kept, before, inputs, number, wanted) for number in INPUTS]
-        computed = [pool.submit(_computed, after, inputs, other) for _, other in chosen]
-        in_litert = _same_in_litert(before, after, inputs, name)
+        kept = [pool.submit(_kept, before, own, taken, number, wanted) for number in INPUTS]
+        computed = [pool.submit(_computed, after, taken, other) for _, other in chosen]
+        in_litert = _same_in_litert(before, after, own, taken, name)
         try:
             expected = [one.result() for one in kept]
         except ModelError as error:
@@ -88,9 +89,11 @@ def _wrong(fault: str, name: str) -> InternalError:
     return InternalError(f"the rewritten model is wrong: {fault}; nothing was written", where=name)
 
 
-def _kept(content: bytes, inputs: Sequence[Tensor], number: int, wanted: Sequence[int]) -> list[bytes]:
+def _kept(
+    content: bytes, own: Sequence[Tensor], taken: Sequence[Tensor], number: int, wanted: Sequence[int]
+) -> list[bytes]:
     """What another process does: a digest of each tensor wanted, after one run."""
-    arrays = tflm.run_keeping(content, wanted, *feed(inputs, number))
+    arrays = tflm.run_keeping(content, wanted, *fed(own, taken, number))
     return [sha256(array.tobytes()).digest() for array in arrays]
 
 
@@ -139,7 +142,7 @@ def cut_behind(content: bytes, tensor: int) -> bytes:
     return finish(replace(shorter, root=root, offsets=(places,) if places else None))
 
 
-def _same_in_litert(before: bytes, after: bytes, inputs: Sequence[Tensor], name: str) -> bool:
+def _same_in_litert(before: bytes, after: bytes, own: Sequence[Tensor], taken: Sequence[Tensor], name: str) -> bool:
     if find_spec("ai_edge_litert") is None:
         return False
     from firmware_sim.run.litert import LiteRt
@@ -150,8 +153,8 @@ def _same_in_litert(before: bytes, after: bytes, inputs: Sequence[Tensor], name:
         return False  # it refuses some files that TFLM takes, whatever is done to them
     new = LiteRt(after, name=name)
     for number in INPUTS:
-        arrays = feed(inputs, number)
-        for expected, got in zip(old.invoke(*arrays), new.invoke(*arrays), strict=True):
+        pairs = zip(old.invoke(*fed(own, taken, number)), new.invoke(*feed(taken, number)), strict=True)
+        for expected, got in pairs:
             if expected.tobytes() != got.tobytes():
                 raise InternalError("an output differs in LiteRT; nothing was written", where=name)
     return True

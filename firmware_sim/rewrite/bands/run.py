@@ -24,9 +24,10 @@ from firmware_sim.rewrite.clean import clean
 from firmware_sim.rewrite.draft import Draft, finish, open_draft
 from firmware_sim.rewrite.floor import floor_bytes
 from firmware_sim.rewrite.fold_padding import fold_padding
+from firmware_sim.rewrite.int8_input import with_int8_input
 from firmware_sim.rewrite.order_costs import order_costs
 from firmware_sim.rewrite.reorder import reorder
-from firmware_sim.rewrite.shrink import BuildUse, PassUse, Shrunk, shrink
+from firmware_sim.rewrite.shrink import INT8_INPUT, BuildUse, PassUse, Shrunk, shrink
 
 MAX_EXTRA_MACS: Final = 0.1
 """Multiply-accumulates that bands may add, as a share of those of the model, unless said otherwise."""
@@ -102,6 +103,7 @@ def bands(
     arena_bytes: int | None = None,
     name: str = "<bytes>",
     progress: Progress = lambda _: None,
+    int8_input: bool = False,
 ) -> Banded:
     """Rewrite a model. The result is replayed for its kernels; running it is `firmware_sim.rewrite.bands.proof`'s.
 
@@ -113,24 +115,27 @@ def bands(
         arena_bytes: an arena that is small enough: with the fewest multiplications that reach it.
         name: what to call the model.
         progress: told what goes on.
+        int8_input: let the model take int8 where it quantises its input at once; this changes its interface.
 
     Raises:
-        ModelError: the file cannot be read, TFLM refuses it, or it cannot be rewritten without loss.
+        ModelError: the file cannot be read, TFLM refuses it, it cannot be rewritten without loss, or `int8_input` was asked
+            for and no input can become int8.
         UsageError: there is no such kernel class, or `profile` does not belong to the class.
     """
     if max_extra_macs < 0:
         raise UsageError("bands cannot have fewer multiplications than none")
     profile = profile or profiles_of(kernels)[0]
     progress("shrinking without bands")
-    plain = shrink(content, kernels=kernels, profile=profile, name=name)
+    plain = shrink(content, kernels=kernels, profile=profile, name=name, int8_input=int8_input)
+    start = with_int8_input(content, name=name)[0] if int8_input else content
     macs = sum(layer.macs for layer in plain.before.layers)
-    reason = unfit(read(content, name=name))
+    reason = unfit(read(start, name=name))
     if reason:
         return Banded(plain, None, (), (), macs, reason=reason)
     goal = Goal(int(macs * (1 + max_extra_macs)), arena_bytes)
     searches: list[Search] = []
     prices: list[tuple[Price, Search]] = []
-    for draft in _variants(content, kernels, name, searches):
+    for draft in _variants(start, kernels, name, searches):
         search = Search(Pricer(draft, kernels, profile), goal, progress, [price for price, _ in prices])
         searches.append(search)
         prices += [(price, search) for price in search.run()]
@@ -194,11 +199,14 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
     new = {build.id: memreport(model, profile=build) for build in builds}
     if any(new[key].arena.total_bytes > report.arena.total_bytes for key, report in old.items()):
         return None
-    if any(_is_unaligned(report) for report in new.values()):
+    if any(is_unaligned(report) for report in new.values()):
         return None
     profile = search.pricer.profile
-    flat = finish(search.pricer.draft)
-    passes = (_use("clean", memreport(read(flat, name=name), profile=profile)),) if flat != content else ()
+    passes = tuple(use for use in plain.passes if use.name == INT8_INPUT)
+    cleaned = _use("clean", memreport(read(finish(search.pricer.draft), name=name), profile=profile))
+    last = passes[-1] if passes else _use("clean", plain.before)
+    if replace(cleaned, name=last.name) != last:
+        passes = (*passes, cleaned)
     return Shrunk(
         content=result,
         kernels=kernels,
@@ -210,10 +218,11 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
         floor_bytes=floor_bytes(model),
         libraries=stored.safe_libraries(model),
         notes=tuple(note for note in plain.notes if not note.startswith("nothing to gain")),
+        inputs=plain.inputs,
     )
 
 
-def _is_unaligned(report: MemoryReport) -> bool:
+def is_unaligned(report: MemoryReport) -> bool:
     """Kernels read scratch buffers in words; TFLM puts one behind a tensor that begins anywhere."""
     return any(buffer.kind == "scratch" and buffer.bytes and buffer.offset % 16 for buffer in report.buffers)
 

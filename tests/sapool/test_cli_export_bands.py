@@ -1,0 +1,95 @@
+"""`sapool export --bands`: early layers in bands of rows, in what is exported."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from support.foreign_nets import Vgg
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("ai_edge_litert")
+tflm = pytest.importorskip("firmware_sim.run.tflm")
+pytest.importorskip("tflite_micro")
+
+from exporters import tflite  # noqa: E402
+from firmware_sim import memreport, read  # noqa: E402
+from firmware_sim.overlap import stored  # noqa: E402
+from sapool import calibration, checkpoint, models  # noqa: E402
+from sapool.cli.main import main  # noqa: E402
+from sapool.export import banded  # noqa: E402
+from sapool.spec import parse  # noqa: E402
+
+SPEC = parse("mobilenet_v1-strided-12222:width=0.1,resolution=64,classes=4")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "model.safetensors"
+    torch.manual_seed(0)
+    checkpoint.save(path, models.build(SPEC), SPEC, labels=("a", "b", "c", "d"))
+    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8)
+    calibration.save(calibration.beside(path), images)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
+def test_a_firmware_has_bands_and_registers_what_they_need(source, here, capsys):
+    arguments = ["export", str(source), "--verify", "1", "--format", "json"]
+    assert main([*arguments, "--target", "tflite-int8"]) == 0
+    assert json.loads(capsys.readouterr().out)["bands"] is None
+    assert main([*arguments, "--target", "tflm-c", "--bands", "--max-extra-macs", "5%"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    done = summary["bands"]
+    assert done["form"] == "explicit"
+    assert done["tensors_compared"]["in_litert"]
+    assert summary["shrink"]["proof"]["inputs"] == 100
+    (chosen,) = [rung for rung in done["ladder"] if rung["chosen"]]
+    assert chosen["macs"] <= 1.05 * done["macs"]
+    old, new = (here / name for name in ("model.tflite", "model-tflm/model.tflite"))
+    assert stored.recorded_bands(read(new)) == "explicit"
+    before, after = (tflm.Tflm(path.read_bytes()) for path in (old, new))
+    assert after.arena.total_bytes == summary["shrink"]["after"]["total_bytes"] < before.arena.total_bytes
+    image = np.random.default_rng(1).integers(-128, 128, (1, 64, 64, 3)).astype(np.int8)
+    assert before.invoke(image)[0].tobytes() == after.invoke(image)[0].tobytes()
+    resolver = (here / "model-tflm" / "model_resolver.h").read_text("utf-8")
+    kinds = {operator.op for operator in read(new).subgraphs[0].operators}
+    assert resolver.count("resolver.Add") == len(kinds)
+    assert "AddSlice" in resolver
+    assert "AddConcatenation" in resolver
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
+def test_a_network_that_knows_nothing_of_sapool():
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
+    model = tflite.export(Vgg().eval(), (1, 3, 32, 32), [images])
+    found, report = banded(model, profile="cortex-m-reference", max_extra_macs=0.5)
+    assert report.banded.form
+    assert report.proof
+    assert report.tensors
+    arenas = [memreport(read(each.content), profile="cortex-m-reference").arena for each in (model, found)]
+    assert arenas[1].total_bytes == report.banded.shrunk.after.arena.total_bytes < arenas[0].total_bytes
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--target", "onnx", "--bands"], "--bands is for tflite-int8 and tflm-c"),
+        (["--target", "onnx-int8", "--bands"], "--bands is for tflite-int8 and tflm-c"),
+        (["--target", "tflite-int8", "--bands", "--no-shrink"], "leave --no-shrink out"),
+        (["--target", "tflite-int8", "--max-extra-macs", "5%"], "give --bands as well"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(source, options, words, capsys):
+    assert main(["export", str(source), *options]) == 2
+    assert words in capsys.readouterr().err
