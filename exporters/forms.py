@@ -14,11 +14,11 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
-from exporters.flatbuffer import serialise
 from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
-from firmware_sim import memreport
-from firmware_sim.model import read
+from exporters.preview import preview
+from firmware_sim import profiles
+from firmware_sim.memory.account import arena
 
 METADATA: Final = "sapool.forms/1"
 """Name of the metadata entry of a .tflite that says which forms its layers have."""
@@ -156,8 +156,7 @@ class _Candidates(Generic[Network]):
 
 def arena_bytes(graph: Graph, profile: str = "host64") -> int:
     """Arena that TFLM will use for the int8 form of a float graph; needs no ranges, for it depends on shapes alone."""
-    content = serialise(as_integers(graph), description="")
-    return memreport(read(content), profile=profile).arena.total_bytes
+    return arena(preview(as_integers(graph), 0, name=""), profiles.get(profile)).total_bytes
 
 
 def as_integers(graph: Graph) -> Graph:

@@ -26,13 +26,14 @@ DEFAULT = Calibration()
 """Minimum and maximum, biases corrected: see docs/decisions/0080-calibration-by-measurement.md."""
 
 _TOLERANCE = 0.01
+_COMPARED = 8  # examples that graph and module both run; what is lowered wrongly shows in any
 
 
 @dataclass(frozen=True, slots=True)
 class TfliteModel:
     """An exported model: the file's bytes, the graphs behind it, and how far they are from the module.
 
-    `lowering_error` is rms(lowered float graph - module) / std(module) on the first calibration batch; it is what the
+    `lowering_error` is rms(lowered float graph - module) / std(module) on a few calibration examples; it is what the
     lowering approximates (nothing for plain networks), before any quantisation. `choices` are the forms that were taken
     for layers with several; `warnings` is what may be wrong with the network or the data, a line each; `calibration` says
     how the integers came about. `float_graph` has equalised weights if they were equalised.
@@ -91,7 +92,7 @@ def export(
         before, progress = steps.halves(kept, progress)
         result = steps.equalised(float_graph, kept, before)
         float_graph, pairs, relu6 = result.graph, len(result.pairs), result.relu6
-    error = _lowering_error(module, float_graph, first)
+    error = _lowering_error(module, float_graph, [array[:_COMPARED] for array in arrays(first)])
     graph, motion, seen = steps.calibrate(
         float_graph, chained, settings, input_quantization=input_quantization, progress=progress
     )

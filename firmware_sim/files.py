@@ -1,13 +1,26 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are read with an error that says which, and replaced whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 
-from firmware_sim.errors import UsageError
+from firmware_sim.errors import FileError, UsageError
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file that a user named.
+
+    Raises:
+        FileError: there is no such file, or it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(f"cannot read: {error.strerror or error}", where=path) from error
+    except ValueError as error:  # a NUL in the path
+        raise FileError(f"cannot read: {error}", where=repr(str(path))) from error
 
 
 def write_atomic(path: str | Path, content: bytes | str) -> Path:
@@ -20,7 +33,7 @@ def write_atomic(path: str | Path, content: bytes | str) -> Path:
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A plain open keeps the mode that the user's umask asks for, which tempfile would not.

@@ -7,6 +7,7 @@ slot, where in the table the field lies; strings, vectors and sub-tables are rea
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final
 
 from firmware_sim.errors import ModelError
@@ -28,6 +29,8 @@ _I32: Final = _SCALARS["int32"]
 # decodes to no more than its own size (weights are never decoded); the margin is for writers that share vectors.
 _SHARING: Final = 4
 _BASE_ALLOWANCE_BYTES: Final = 1 << 20
+
+_FORMATS_KEPT: Final = 1024
 
 
 class Buffer:
@@ -65,7 +68,7 @@ class Buffer:
         try:
             value: Scalar = kind.unpack_from(self.data, position)[0]
         except (struct.error, OverflowError):
-            raise ModelError(f"damaged or truncated: an offset points to byte {position} of {self._size}") from None
+            raise _outside(position, self._size) from None
         return value
 
     def offset(self, position: int) -> int:
@@ -73,13 +76,18 @@ class Buffer:
         return position + self.scalar(_U32, position)  # type: ignore[return-value]  # the kind gives an integer
 
     def extent(self, position: int, item_bytes: int) -> tuple[int, int]:
-        """Start and item count of the vector at `position`.
+        """Start and item count of the vector that the unsigned offset at `position` points to.
 
         Raises:
-            ModelError: its end lies outside the file.
+            ModelError: it does not lie inside the file.
         """
-        count = int(self.scalar(_U32, position))
-        start = position + 4
+        start = position
+        try:
+            start += _U32.unpack_from(self.data, position)[0]
+            count: int = _U32.unpack_from(self.data, start)[0]
+        except (struct.error, OverflowError):
+            raise _outside(start, self._size) from None
+        start += 4
         if start + count * item_bytes > self._size:
             raise ModelError(
                 f"damaged or truncated: {count} items of {item_bytes} bytes at byte {start} of {self._size}"
@@ -92,7 +100,7 @@ class Buffer:
         slots = self._vtables.get(position)
         if slots is None:
             if position < 0:
-                raise ModelError(f"damaged or truncated: an offset points to byte {position} of {self._size}")
+                raise _outside(position, self._size)
             size = int(self.scalar(_U16, position))
             if size < 4 or size % 2 or position + size > len(self.data):
                 raise ModelError(f"damaged: the table at byte {table} has no valid list of fields")
@@ -100,6 +108,16 @@ class Buffer:
             slots = struct.unpack_from(f"<{size // 2 - 2}H", self.data, position + 4)
             self._vtables[position] = slots
         return slots
+
+
+def _outside(position: int, size: int) -> ModelError:
+    return ModelError(f"damaged or truncated: an offset points to byte {position} of {size}")
+
+
+@lru_cache(_FORMATS_KEPT)
+def _items(code: str, count: int) -> struct.Struct:
+    """Reads `count` scalars. The cache of `struct` is emptied by a hundred formats, and channels come in more numbers."""
+    return struct.Struct(f"<{count}{code}")
 
 
 class Table:
@@ -148,7 +166,7 @@ class Table:
         position = self._find(field)
         if not position:
             return []
-        start, count = self._buffer.extent(self._buffer.offset(position), 4)
+        start, count = self._buffer.extent(position, 4)
         return [Table(self._buffer, self._buffer.offset(entry)) for entry in range(start, start + 4 * count, 4)]
 
     def vector(self, field: Field) -> tuple[Scalar, ...]:
@@ -157,9 +175,9 @@ class Table:
         if not position:
             return ()
         code, item_bytes = _ITEMS[field.kind]
-        start, count = self._buffer.extent(self._buffer.offset(position), item_bytes)
+        start, count = self._buffer.extent(position, item_bytes)
         self._buffer.spend(count * item_bytes)
-        return struct.unpack_from(f"<{count}{code}", self._buffer.data, start)
+        return _items(code, count).unpack_from(self._buffer.data, start)
 
     def integers(self, field: Field) -> tuple[int, ...]:
         """A vector of integers."""
@@ -174,7 +192,7 @@ class Table:
         position = self._find(field)
         if not position:
             return None
-        start, count = self._buffer.extent(self._buffer.offset(position), 1)
+        start, count = self._buffer.extent(position, 1)
         return self._buffer.view[start : start + count]
 
     def string(self, field: Field) -> str | None:

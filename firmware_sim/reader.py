@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from firmware_sim.errors import FileError, ModelError
+from firmware_sim.errors import ModelError
+from firmware_sim.files import read_bytes
 from firmware_sim.flatbuffer import Buffer, Table
 from firmware_sim.model import COMPRESSION_METADATA, Model, Operator, OptionValue, Quantization, Subgraph, Tensor
 from firmware_sim.schema import (
@@ -70,14 +72,10 @@ def load(path: Path) -> bytes:
         FileError: there is no such file, or it cannot be read.
         ModelError: it is too large for one.
     """
-    try:
+    with contextlib.suppress(OSError, ValueError):  # which reading it says better
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise ModelError("larger than 2 GiB, the limit of a flatbuffer", where=path)
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot read: {error.strerror or error}", where=path) from error
-    except ValueError as error:  # a NUL in the path
-        raise FileError(f"cannot read: {error}", where=repr(str(path))) from error
+    return read_bytes(path)
 
 
 def _check_identifier(data: bytes) -> None:

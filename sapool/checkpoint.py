@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sapool
-from firmware_sim.files import write_atomic
+from firmware_sim.files import read_bytes, write_atomic
 from sapool.errors import FileError, SapoolError, UsageError
 from sapool.spec import ModelSpec, parse
 
@@ -85,10 +85,7 @@ def load(path: str | Path) -> Checkpoint:
 
     from sapool.models import build
 
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise FileError(error.strerror or str(error), where=path) from error
+    content = read_bytes(path)
     try:
         tensors = from_bytes(content)
         metadata = _metadata(content)

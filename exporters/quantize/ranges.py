@@ -22,11 +22,8 @@ class Motion:
 
     _spans: dict[str, tuple[torch.Tensor, torch.Tensor, int]] = field(default_factory=dict)
 
-    def add(self, name: str, values: torch.Tensor) -> None:
-        """One more batch [B, ..., C] of a tensor."""
-        rows = values.reshape(-1, values.shape[-1])
-        low, high = torch.aminmax(rows, dim=0)
-        seen = len(rows)
+    def add(self, name: str, low: torch.Tensor, high: torch.Tensor, seen: int) -> None:
+        """One more batch of a tensor: the extremes [C] of its channels over `seen` places."""
         if name in self._spans:
             before, after, earlier = self._spans[name]
             low, high, seen = torch.minimum(low, before), torch.maximum(high, after), seen + earlier
@@ -56,7 +53,8 @@ class Means:
         """One more batch [B, ...] of a tensor."""
         if name not in self.wanted:
             return
-        total, count = values.sum(dim=0, dtype=torch.float64), len(values)
+        # Exact enough within a batch, and ten times faster than adding up in double precision.
+        total, count = values.sum(dim=0).double(), len(values)
         if name in self._sums:
             total, count = total + self._sums[name][0], count + self._sums[name][1]
         self._sums[name] = (total, count)
@@ -94,16 +92,18 @@ def observe(
     origin = {op.outputs[0]: op.where for op in graph.operators}
 
     def keep(name: str, values: torch.Tensor) -> None:
-        low, high = (float(v) for v in torch.aminmax(values))
+        lows, highs = _extremes(values)
+        low, high = float(lows.min()), float(highs.max())
         if not np.isfinite((low, high)).all():
             raise ExportError(
                 f"{name} takes values that are not finite",
                 where=origin.get(name) or "the network's input",
                 hint="look for NaN or infinite weights, or for calibration data that are not scaled as in training",
             )
-        for learner in (motion, means):
-            if learner is not None:
-                learner.add(name, values)
+        if motion is not None:
+            motion.add(name, lows, highs, values.numel() // values.shape[-1])
+        if means is not None:
+            means.add(name, values)
         if name not in estimators:
             estimators[name] = make()
         estimators[name].add(values, low, high)
@@ -117,3 +117,14 @@ def observe(
     if not count:
         raise ExportError("no calibration data", hint="give a few hundred typical inputs")
     return {name: known.range() for name, known in estimators.items()}
+
+
+def _extremes(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The smallest and the largest value of each channel of [B, ..., C].
+
+    Torch reduces long rows about ten times faster than short ones, so whole rows of pixels come first.
+    """
+    channels = values.shape[-1]
+    width = values.shape[-2] if values.ndim > 2 else 1
+    rows = values.reshape(-1, width * channels)
+    return rows.amin(0).reshape(-1, channels).amin(0), rows.amax(0).reshape(-1, channels).amax(0)

@@ -80,10 +80,12 @@ def _shrinking(verdict: Verdict) -> Iterator[Remedy]:
     found = verdict.shrinkable
     if found is not None:
         saved = found.now_bytes - found.then_bytes
+        # A board of the user's own has no name for the command, its profile has.
+        target = verdict.budget.target if verdict.budget.board is None else verdict.report.profile.id
         yield Remedy(
             "shrink",
             saved,
-            f"sapool shrink --target {verdict.budget.target}: an arena of {found.then_bytes:,} bytes, {saved:,} less, for "
+            f"sapool shrink --target {target}: an arena of {found.then_bytes:,} bytes, {saved:,} less, for "
             f"the same outputs, with {found.kernels} kernels",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from firmware_sim import sizes
+from firmware_sim import profiles, sizes, targets
 from firmware_sim.records import Record
 
 
@@ -48,6 +48,8 @@ class Budget(Record):
         runs: TFLM has to take the model.
         exact: figures that are not exact fail.
         place: where it is stated; None for a budget that no file states.
+        board: a board of the user's own, whose id `target` is; None for one that sapool knows, or a profile.
+        reserve: RAM and flash that the application needs beside the model on a board; None for the usual one.
     """
 
     name: str
@@ -65,6 +67,18 @@ class Budget(Record):
     runs: bool = False
     exact: bool = False
     place: Place | None = None
+    board: targets.Target | None = None
+    reserve: targets.Reserve | None = None
+
+    def resolved(self) -> tuple[profiles.Profile, targets.Target | None]:
+        """The profile to account for, and the board that has to hold the model, None if the target is a profile.
+
+        Raises:
+            UsageError: there is no such target.
+        """
+        if self.board is not None:
+            return profiles.get(self.board.profile), self.board
+        return targets.resolve(self.target)
 
     @property
     def is_pattern(self) -> bool:

@@ -84,7 +84,7 @@ def load(path: str | Path) -> Configuration:
     budgets: dict[str, Budget] = {}
     for number, (table, places) in enumerate(zip(tables, lines, strict=True), start=1):
         reader = _Reader(path, places, number)
-        budget = reader.read(table, known_of_a_budget)
+        budget = reader.read(table, known_of_a_budget, path.parent)
         if budget.name in budgets:
             raise UsageError("a second budget of that name", where=reader.where(budget.name, "name"))
         budgets[budget.name] = budget
@@ -97,8 +97,8 @@ def state(keys: Mapping[str, Any], folder: Path) -> Budget:
     Raises:
         UsageError: an unknown key (with the nearest known one), or a value that makes no sense.
     """
-    budget = _Reader(folder, {}, 1).read(keys, configuration_keys()[1])
-    return replace(budget, folder=folder, place=None)
+    budget = _Reader(folder, {}, 1).read(keys, configuration_keys()[1], folder)
+    return replace(budget, place=None)
 
 
 class _Reader(Record):
@@ -112,7 +112,7 @@ class _Reader(Record):
         line = self.lines.get(key or "", self.lines.get(""))
         return f"{self.path}:{line}: budget '{name}'" if line else f"{self.path}: budget '{name}'"
 
-    def read(self, table: Mapping[str, Any], known: Iterable[str]) -> Budget:
+    def read(self, table: Mapping[str, Any], known: Iterable[str], folder: Path) -> Budget:
         name = table.get("name", f"budget {self.number}")
         if not isinstance(name, str) or not name.strip():
             where = self.where(f"budget {self.number}", "name")
@@ -120,7 +120,7 @@ class _Reader(Record):
         for key in table:
             _known((key,), known, self.where(name, key))
         try:
-            return parse(name, table, self.path.parent, Place(self.path, self.lines.get("", 1)))
+            return parse(name, table, folder, Place(self.path, self.lines.get("", 1)))
         except KeyProblem as problem:
             raise UsageError(problem.message, where=self.where(name, problem.key), hint=problem.hint) from problem
 

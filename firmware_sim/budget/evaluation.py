@@ -20,7 +20,7 @@ from firmware_sim.overlap.standing import standing
 from firmware_sim.profiles import Profile
 from firmware_sim.records import Record
 from firmware_sim.report.diff import Measured, from_report
-from firmware_sim.targets import resolve
+from firmware_sim.targets import Reserve
 
 
 class Unreadable(Record):
@@ -116,14 +116,16 @@ def _key(budget: Budget, path: str, profile: str) -> Key:
 
 @dataclass(slots=True)
 class _Bench:
-    """Measures each model once for each target, and asks TFLM once for each model."""
+    """Measures each model once for each target and reserve, and asks TFLM once for each model."""
 
-    measured: dict[tuple[Path, str], tuple[Model, MemoryReport] | FileError] = field(default_factory=dict)
+    measured: dict[tuple[Path, str, int, Reserve | None], tuple[Model, MemoryReport] | FileError] = field(
+        default_factory=dict
+    )
     refusals: dict[str, str | None] = field(default_factory=dict)
 
     def judge(self, budget: Budget, path: Path, baseline: Baseline | None, accept: bool) -> Verdict | Unreadable:
-        profile, _ = resolve(budget.target)
-        found = self._measure(path, budget.target)
+        profile, _ = budget.resolved()
+        found = self._measure(path, budget)
         if isinstance(found, FileError):
             return Unreadable(budget, str(path), found, profile.id)
         model, report = found
@@ -131,15 +133,18 @@ class _Bench:
         more = (*running(budget, model, profile, lambda: self._refused(path, model)), *_plan(model, profile))
         return with_shrinking(check(budget, report, before=before, accept=accept, more=more), path)
 
-    def _measure(self, path: Path, name: str) -> tuple[Model, MemoryReport] | FileError:
-        if (path, name) not in self.measured:
-            profile, target = resolve(name)
+    def _measure(self, path: Path, budget: Budget) -> tuple[Model, MemoryReport] | FileError:
+        # Boards of the user's own are compared by identity: two files may call different ones alike.
+        key = path, budget.target, id(budget.board), budget.reserve
+        if key not in self.measured:
+            profile, target = budget.resolved()
             try:
                 model = read(path)
-                self.measured[path, name] = model, memreport(model, profile=profile, target=target)
+                report = memreport(model, profile=profile, target=target, reserve=budget.reserve)
+                self.measured[key] = model, report
             except FileError as error:
-                self.measured[path, name] = error
-        return self.measured[path, name]
+                self.measured[key] = error
+        return self.measured[key]
 
     def _refused(self, path: Path, model: Model) -> str | None:
         from firmware_sim.run.tflm import refused

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ def parse(name: str, value: Mapping[str, Any], folder: Path, place: Place | None
     model = _text(value, "model")
     if model is None:
         raise KeyProblem("'model' is missing", hint='model = "build/net.tflite", or a glob such as "build/*.tflite"')
-    target, board = _target(value)
+    target, board = _target(value, folder)
     arena_increase, flash_increase = _increases(value)
     budget = Budget(
         name=name,
@@ -52,6 +53,8 @@ def parse(name: str, value: Mapping[str, Any], folder: Path, place: Place | None
         runs=_flag(value, "runs"),
         exact=_flag(value, "exact"),
         place=place,
+        board=board if "target-file" in value else None,
+        reserve=_reserve(value, board),
     )
     if board is None and not budget.states_a_limit:
         raise KeyProblem(
@@ -67,9 +70,17 @@ def _text(value: Mapping[str, Any], key: str) -> str | None:
     return text
 
 
-def _target(value: Mapping[str, Any]) -> tuple[str, targets.Target | None]:
+def _target(value: Mapping[str, Any], folder: Path) -> tuple[str, targets.Target | None]:
     """The name that the figures are for, and the board if it is one."""
     profile = _text(value, "profile")
+    file = _text(value, "target-file")
+    if file is not None:
+        if profile is not None:
+            raise KeyProblem(
+                "'target-file' and 'profile' exclude each other", "profile", hint="a board names its profile"
+            )
+        board = _own_board(folder / file, _text(value, "target"))
+        return board.id, board
     try:
         if profile is not None:
             return profiles.get(profile).id, None
@@ -79,6 +90,30 @@ def _target(value: Mapping[str, Any]) -> tuple[str, targets.Target | None]:
         raise
     except UsageError as error:
         raise KeyProblem(error.message, "target" if profile is None else "profile", hint=error.hint) from error
+
+
+def _own_board(path: Path, name: str | None) -> targets.Target:
+    try:
+        boards = {board.id: board for board in targets.load(path)}
+    except UsageError as error:
+        raise KeyProblem(f"{error.where}: {error.message}", "target-file", hint=error.hint) from error
+    if name is None and len(boards) == 1:
+        return next(iter(boards.values()))
+    if name not in boards:
+        message = f"{path} has {len(boards)} boards" if name is None else f"{path} has no board '{name}'"
+        raise KeyProblem(message, "target" if name else "target-file", hint=f"target = one of: {', '.join(boards)}")
+    return boards[name]
+
+
+def _reserve(value: Mapping[str, Any], board: targets.Target | None) -> targets.Reserve | None:
+    keys = {"reserve-ram": "ram_bytes", "reserve-flash": "flash_bytes"}
+    given = {field: _bytes(value[key], key, key) for key, field in keys.items() if key in value}
+    if not given:
+        return None
+    if board is None:
+        key = next(key for key in keys if key in value)
+        raise KeyProblem(f"'{key}' needs a board as 'target'", key, hint="a profile has no memory regions")
+    return replace(targets.DEFAULT_RESERVE, **given)
 
 
 def _size(value: Mapping[str, Any], key: str) -> int | None:

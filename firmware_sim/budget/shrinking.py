@@ -9,7 +9,6 @@ from firmware_sim.budget.verdict import ARENA_KINDS, Limit, Shrinkable, Status, 
 from firmware_sim.errors import SapoolError
 from firmware_sim.model import read
 from firmware_sim.reader import load
-from firmware_sim.targets import resolve
 
 
 def with_shrinking(verdict: Verdict, path: Path) -> Verdict:
@@ -25,11 +24,13 @@ def with_shrinking(verdict: Verdict, path: Path) -> Verdict:
     from firmware_sim.overlap.rules import class_of
     from firmware_sim.rewrite.shrink import shrink
 
-    profile, target = resolve(verdict.budget.target)
+    profile, target = verdict.budget.resolved()
     kernels = class_of(profile)
     try:
         shrunk = shrink(load(path), kernels=kernels, profile=profile, name=str(path))
-        after = memreport(read(shrunk.content, name=str(path)), profile=profile, target=target)
+        after = memreport(
+            read(shrunk.content, name=str(path)), profile=profile, target=target, reserve=verdict.budget.reserve
+        )
     except SapoolError:  # planned already, or nothing that can be rewritten
         return verdict
     then = _failed(check(verdict.budget, after, before=verdict.before))

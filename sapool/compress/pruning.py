@@ -87,7 +87,7 @@ def prune(
         kind: how channels are valued; see `sapool.compress.importance`.
         steps: in how many steps, with a training after each where there is data.
         dataset: at the network's resolution, with its classes.
-        config: the recipe of these trainings; the usual one if None.
+        config: the recipe of each of these trainings, which share one learning-rate schedule; the usual one if None.
         plan: the memory plan that the exported file is to have.
         progress: told how many steps are done, and which share of them that is.
 
@@ -111,7 +111,9 @@ def prune(
     for number in range(1, steps + 1):
         if progress is not None:
             progress(number - 1, (number - 1) / steps)
-        current, step = _step(current, _part(budget, before, number, steps), profile, kind, dataset, config, plan)
+        part = _part(budget, before, number, steps)
+        training = None if dataset is None else (dataset, _recipe(config, number, steps))
+        current, step = _step(current, part, profile, kind, training, plan)
         done.append(step)
     return Pruned(current, profile, before, done[-1].price, tuple(done), plan)
 
@@ -138,13 +140,25 @@ def _part(budget: Budget | float, before: Price, number: int, steps: int) -> Bud
     )
 
 
+def _recipe(config: FitConfig | None, number: int, steps: int) -> FitConfig:
+    """Of the training after one step: its part of one schedule, and images in an order of its own.
+
+    With a schedule for each of them the learning rate would rise again after every step, and had never been low for long.
+    """
+    from sapool.training.config import FitConfig
+
+    config = config or FitConfig()
+    return replace(
+        config, schedule_from=(number - 1) / steps, schedule_to=number / steps, seed=config.seed + number - 1
+    )
+
+
 def _step(
     source: Checkpoint,
     budget: Budget | float,
     profile: str,
     kind: str,
-    dataset: DataSet | None,
-    config: FitConfig | None,
+    training: tuple[DataSet, FitConfig] | None,
     plan: Plan,
 ) -> tuple[Checkpoint, Step]:
     network = source.model
@@ -152,7 +166,7 @@ def _step(
     dependencies = Dependencies(network)
     groups = dependencies.groups()
     spec = pinned(network)
-    scores = importance.scores(dependencies, groups, kind, dataset)
+    scores = importance.scores(dependencies, groups, kind, training and training[0])
     if isinstance(budget, Budget):
         chosen = choose(
             spec, groups, scores, budget, profile=profile, notes=lambda spec: Notes.of(replace(source, spec=spec)),
@@ -163,8 +177,8 @@ def _step(
     narrow = _remove(dependencies, groups, scores, chosen)
     result = replace(source, model=narrow, spec=chosen.spec)
     accuracy = None
-    if dataset is not None:
-        result, accuracy = _trained(result, dataset, config)
+    if training is not None:
+        result, accuracy = _trained(result, *training)
     last = peak_of(report(chosen.spec, profile=profile, plan=chosen.plan))
     peaks = chosen.peaks if chosen.peaks and chosen.peaks[-1] == last else (*chosen.peaks, last)
     cost = price(chosen.spec, profile=profile, notes=Notes.of(result), plan=chosen.plan.searched())
@@ -236,7 +250,7 @@ def _remove(
     return network
 
 
-def _trained(source: Checkpoint, dataset: DataSet, config: FitConfig | None) -> tuple[Checkpoint, float]:
+def _trained(source: Checkpoint, dataset: DataSet, config: FitConfig) -> tuple[Checkpoint, float]:
     from sapool.training.fitting import fit
     from sapool.training.start import Start
 

@@ -27,6 +27,8 @@ class FitConfig:
         batch_size: images a step, over all devices together.
         learning_rate: at its highest, after the warm-up.
         warm_up: share of all steps in which the learning rate rises linearly.
+        schedule_from: where on that schedule, as a share of it, the training begins,
+        schedule_to: and where it ends: several trainings, one after another, can share one schedule.
         weight_decay: of the weights of convolutions and matrices; biases and normalisations have none.
         label_smoothing: share of the target that is spread over all classes.
         shift: largest shift of an image, as a share of its size, in each direction.
@@ -56,6 +58,8 @@ class FitConfig:
     batch_size: int = 32
     learning_rate: float = 1e-2
     warm_up: float = 0.2
+    schedule_from: float = 0.0
+    schedule_to: float = 1.0
     weight_decay: float = 0.1
     label_smoothing: float = 0.1
     shift: float = 1 / 16
@@ -98,6 +102,8 @@ class FitConfig:
             _require(math.isfinite(value) and value >= 0, name, value, "not negative")
         for name in ("warm_up", "label_smoothing", "ema"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        ends, rule = f"{self.schedule_from} to {self.schedule_to}", "in [0, 1], and end after it begins"
+        _require(0 <= self.schedule_from < self.schedule_to <= 1, "schedule", ends, rule)
         _require(0 <= self.distillation <= 1, "distillation", self.distillation, "between 0 and 1")
         _require(0 <= self.shift <= 0.5, "shift", self.shift, "between 0 and a half")
         _require(0 <= self.rand_augment <= 16, "rand_augment", self.rand_augment, "between 0 and 16")

@@ -169,8 +169,9 @@ class Classifier(LightningModule):
             lr=self.config.learning_rate,
             fused=True,
         )
-        steps = int(self.trainer.estimated_stepping_batches)
+        begin, share = self.config.schedule_from, self.config.schedule_to - self.config.schedule_from
+        steps = round(self.trainer.estimated_stepping_batches / share)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: one_cycle(step, steps, self.config.warm_up)
+            optimizer, lambda step: one_cycle(round(begin * steps) + step, steps, self.config.warm_up)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

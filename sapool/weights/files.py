@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from firmware_sim.files import read_bytes
 from sapool.errors import FileError
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
     """
     import torch
 
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise FileError(error.strerror or str(error), where=path) from error
+    data = read_bytes(path)
     content = _safetensors(data, path) if Path(path).suffix == ".safetensors" else _pickled(data, path)
     content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), content)
     if not content:

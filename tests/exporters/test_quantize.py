@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from exporters.errors import ExportError
+from exporters.execute import run
 from exporters.graph import Quantization
 from exporters.lower import Builder
-from exporters.quantize import Range, observe, quantize
+from exporters.quantize import Motion, Range, observe, quantize
 from exporters.quantize.scales import asymmetric, to_int8, weight_and_bias
 from exporters.tflite import PIXELS
 from exporters.trace import trace
@@ -59,6 +60,24 @@ def test_no_float_tensor_is_left(foreign, inputs):
     assert quantised.tensors[quantised.inputs[0]].quantization == PIXELS
     logistic = next(op for op in quantised.operators if op.op == "LOGISTIC")
     assert quantised.tensors[logistic.outputs[0]].quantization == Quantization((1 / 256,), (-128,))
+
+
+def test_ranges_and_channels_are_those_of_numpy():
+    """Of maps, vectors and what a slice leaves, over several batches of unequal size."""
+    network = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2), nn.ReLU(), nn.Conv2d(5, 7, 2), nn.Flatten(), nn.Linear(14, 4))
+    graph = trace(network, (1, 3, 8, 6))
+    batches = [np.random.default_rng(n).normal(size=(n, 8, 6, 3)).astype(np.float32) for n in (3, 1, 4)]
+    seen = {}
+    run(graph, np.concatenate(batches), lambda name, values: seen.setdefault(name, values.numpy().copy()))
+    motion = Motion()
+    ranges = observe(graph, batches, motion=motion)
+    assert ranges.keys() == seen.keys()
+    for name, values in seen.items():
+        low, high = min(0.0, values.min()), max(0.0, values.max())
+        assert (ranges[name].low, ranges[name].high) == pytest.approx((low, high), abs=1e-5)
+        rows = values.reshape(-1, values.shape[-1])
+        spans = np.maximum(rows.max(0), 0) - np.minimum(rows.min(0), 0)
+        np.testing.assert_allclose(motion.spans()[name], spans, atol=1e-5)
 
 
 def test_two_different_fixed_scales_in_one_group_are_refused():

@@ -26,6 +26,7 @@ from sapool.training import FitConfig, evaluate, fit, fit_module
 from sapool.training.augment import augment
 from sapool.training.batches import OrderedBatches, ShuffledBatches, epoch_generator, loader
 from sapool.training.history import to_csv
+from sapool.training.module import Classifier
 from sapool.training.predictors.network import NetworkPredictor
 from sapool.training.progress import Bar, Lines, Silent, fit_progress, share_bar
 from sapool.training.schedule import one_cycle
@@ -198,10 +199,11 @@ def test_an_interrupt_stays_one(data):
         {"mixup": -1.0}, {"ema": 1.0}, {"distillation": 1.5}, {"temperature": 0.0}, {"attention": math.inf},
         {"rand_augment": -1}, {"rand_augment_magnitude": 31}, {"quantised_epochs": 21}, {"devices": 0}, {"nodes": 0},
         {"strategy": "hope"}, {"precision": "64"}, {"threads": 0}, {"seed": -1}, {"accelerator": "abacus"},
+        {"schedule_from": 0.5, "schedule_to": 0.5},
     ],
 )  # fmt: skip
 def test_recipes_that_make_no_sense(setting):
-    with pytest.raises(UsageError, match=next(iter(setting)).replace("_", " ")):
+    with pytest.raises(UsageError, match=next(iter(setting)).replace("_", " ").removesuffix(" from")):
         FitConfig(**setting)
 
 
@@ -211,6 +213,31 @@ def test_the_learning_rate_rises_and_falls():
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[19:]))
     assert rates[59] == pytest.approx(0.5, abs=0.01)
     assert 0 < rates[-1] < 0.001
+
+
+class Steps:
+    """As much of a trainer as tells how many steps there are."""
+
+    def __init__(self, count):
+        self.estimated_stepping_batches = count
+
+
+def learning_rates(steps, **recipe):
+    module = Classifier(small_net(), FitConfig(learning_rate=1.0, **recipe), flip=False)
+    trainer = Steps(steps)
+    module.trainer = trainer
+    found = module.configure_optimizers()
+    rates = []
+    for _ in range(steps):
+        rates.append(found["optimizer"].param_groups[0]["lr"])
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    return rates
+
+
+def test_trainings_one_after_another_share_a_schedule():
+    parts = [learning_rates(20, schedule_from=part / 3, schedule_to=(part + 1) / 3) for part in range(3)]
+    assert list(itertools.chain(*parts)) == pytest.approx(learning_rates(60))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_sim.errors import FileError, ModelError, UsageError
+from firmware_sim.errors import ModelError, UsageError
+from firmware_sim.files import read_bytes
 from sapool.data.preprocessing import to_input
 
 
@@ -69,11 +70,7 @@ def load(path: Path) -> OnnxPredictor:
     Raises:
         FileError: it cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot read: {error.strerror or error}", where=path) from error
-    return OnnxPredictor(content, name=str(path))
+    return OnnxPredictor(read_bytes(path), name=str(path))
 
 
 def _session(content: bytes, name: str) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_sim import model as tflite
-from firmware_sim.errors import FileError, ModelError, UsageError
+from firmware_sim.errors import ModelError, UsageError
+from firmware_sim.files import read_bytes
 from firmware_sim.run.tensors import Array
 from sapool import metadata
 from sapool.data.preprocessing import to_float
@@ -73,11 +74,7 @@ def load(path: Path, *, runtime: Literal["litert", "tflm"] = "litert") -> Tflite
     Raises:
         FileError: it cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot read: {error.strerror or error}", where=path) from error
-    return TflitePredictor(content, runtime=runtime, name=str(path))
+    return TflitePredictor(read_bytes(path), runtime=runtime, name=str(path))
 
 
 def _runner(content: bytes, runtime: str, name: str) -> tuple[_Runner, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from firmware_sim import profiles
 from firmware_sim.budget import Budget, Increase, Place, configuration_schema, find, load, state
 from firmware_sim.budget.lines import budget_lines
 from firmware_sim.errors import UsageError
+from firmware_sim.targets import get, record
 
 
 def write(folder: Path, text: str, name: str = "sapool.toml") -> Path:
@@ -205,7 +207,8 @@ SCHEMA = configuration_schema()
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
 
-def test_the_schema_is_one_and_its_examples_and_names_hold():
+def test_the_schema_is_one_and_its_examples_and_names_hold(tmp_path):
+    (tmp_path / "board.json").write_text(json.dumps(record(get("stm32f407vg"))), "utf-8")
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     properties = SCHEMA["definitions"]["budget"]["properties"]
     assert properties["profile"]["enum"] == list(profiles.names())
@@ -214,7 +217,7 @@ def test_the_schema_is_one_and_its_examples_and_names_hold():
         for value in (*entry.get("examples", ()), *([entry["default"]] if "default" in entry else [])):
             table: dict[str, Any] = {"model": "a.tflite", "arena": 1, "target": "stm32f407vg", name: value}
             VALIDATOR.validate({"budget": [table]})
-            state(table, Path())
+            state(table, tmp_path)
     for name, entry in properties.items():
         if "default" in entry:
             attribute = name.replace("-", "_")
@@ -233,6 +236,7 @@ VALUES = {
     "regions": st.one_of(SIZE, st.dictionaries(st.sampled_from(["sram1", "flash"]), SIZE, max_size=2)),
     "max-increase": st.one_of(SIZE, st.dictionaries(st.sampled_from(["arena", "flash", "ram"]), SIZE, max_size=2)),
     "warn-at": st.one_of(st.floats(-1, 2), st.booleans(), st.integers(-1, 2), st.text(max_size=2)),
+    "reserve-ram": SIZE,
     "informational": st.one_of(st.booleans(), st.integers(0, 1)),
     "runs": st.one_of(st.booleans(), st.integers(0, 1)),
     "exact": st.one_of(st.booleans(), st.text(max_size=1)),
