@@ -90,7 +90,7 @@ def test_names():
     assert named("tflm", None) is TFLM
     assert named("overlap", None).kernels == "any"
     assert named("overlap", "cortex-m-cmsis-nn-dsp").kernels == "cmsis-nn-dsp"
-    assert (TFLM.name, named("overlap", None).name) == plans.NAMES
+    assert (TFLM.name, named("overlap", None).name, named("bands", None).name) == plans.NAMES
     assert TFLM.searched() is TFLM
 
 
