@@ -34,7 +34,13 @@ def pricer(kernels: str = "reference") -> Pricer:
 
 
 def bandings(proposer: Proposer) -> Iterator[Banding]:
-    for first, last, heights in ((0, 4, (4, 3, 3)), (0, 3, (5, 5)), (2, 3, (2, 3, 5)), (4, 9, (1, 2, 2)), (0, 9, (3, 2))):
+    for first, last, heights in (
+        (0, 4, (4, 3, 3)),
+        (0, 3, (5, 5)),
+        (2, 3, (2, 3, 5)),
+        (4, 9, (1, 2, 2)),
+        (0, 9, (3, 2)),
+    ):
         stage = proposer.cuts.stage(first, last)
         if stage is not None and sum(heights) == stage.rows:
             for trimmed in (stage.late, frozenset(stage.trimmable)):
@@ -73,14 +79,15 @@ def test_what_promises_less_than_what_is_known_is_not_priced():
     search = Search(pricer(), Goal(10**9))
     choices = search.within(int(0.6 * search.plain.head_bytes))
     assert choices
-    search.price(choices)
+    search.explore(choices)
     best = search.ranked()[0]
-    priced = set(search.pricer.known)
-    worse = [choice for choice in choices if choice.bandings not in priced]
-    assert all(search.expected(choice) >= search.goal.rank(best) for choice in worse)
+    assert best.bandings
+    worse = [choice for choice in choices if choice.bandings not in search.pricer.known]
+    assert worse
+    assert all(search.hope(choice) >= search.goal.rank(best) for choice in worse)
     # A rival from another draft that is better than all of them leaves nothing to price.
     beaten = Search(pricer(), Goal(10**9), rivals=[replace(best, arena_bytes=1, macs=1)])
-    beaten.price(choices)
+    beaten.explore(choices)
     assert set(beaten.pricer.known) == {()}
 
 

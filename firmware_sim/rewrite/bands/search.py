@@ -1,8 +1,10 @@
-"""The best bands that can be found: proposals for many limits, priced exactly, then changed a little where that helps."""
+"""The best bands that can be found: proposals for many limits, and small changes of the best, priced in the order of what
+they promise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -83,7 +85,7 @@ class Search:
         return price
 
     def starts(self) -> list[Price]:
-        """The best choices of different stages."""
+        """The best choice of each of the best kinds."""
         found: dict[_Kind, Price] = {}
         for price in self.ranked():
             found.setdefault(_kind(price.bandings), price)
@@ -124,7 +126,8 @@ class Search:
         waiting = {choice.bandings: choice for choice in choices if self.macs(choice) <= self.goal.most_macs}
         changed: set[tuple[Banding, ...]] = set()
         left, failures = _WORK, 0
-        best = min(self.goal.rank(price) for price in self.all_known() if self.goal.allows(price))
+        allowed = (self.goal.rank(price) for price in self.all_known() if self.goal.allows(price))
+        best: tuple[int, ...] = min(allowed, default=_NONE)
         while left > 0 and failures < _PATIENCE:
             for start in self.starts():
                 if start.bandings not in changed:
@@ -141,7 +144,7 @@ class Search:
                 self.progress(f"an arena of {price.arena_bytes:,} bytes")
                 best, failures = self.goal.rank(price), 0
 
-    def changes(self, price: Price, best: tuple[int, int, int]) -> Iterator[Choice]:
+    def changes(self, price: Price, best: tuple[int, ...]) -> Iterator[Choice]:
         """What differs a little from a choice and may be better than the best."""
         for bandings in self.neighbours(price):
             if bandings not in self.pricer.known and not _share_layers(bandings):
