@@ -40,7 +40,8 @@ from firmware_sim.rewrite.bands.run import bands
 from firmware_sim.rewrite.bands.search import ladder
 from firmware_sim.rewrite.bands.stage import cuts
 from firmware_sim.rewrite.draft import Draft, finish, model_of, open_draft
-from firmware_sim.rewrite.proof import Proof
+from firmware_sim.rewrite.proof import Proof, prove
+from firmware_sim.rewrite.shrink import shrink
 from firmware_sim.run.litert import LiteRt
 from firmware_sim.run.tflm import Tflm
 
@@ -361,6 +362,45 @@ def test_an_arena_is_reached_with_the_fewest_multiplications(found: tuple[bytes,
     chosen = next(rung for rung in result.rungs if rung.chosen)
     assert chosen.arena_bytes <= target
     assert all(rung.macs >= chosen.macs for rung in result.rungs if rung.arena_bytes <= target)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("type", ["INT8", "INT16"])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        BOTTLENECKS,
+        [Layer("conv", 3, 1, 8), Layer("avg", 2, 2), Layer("conv", 3, 1, 8), Layer("avg", 3, 3)],
+        [Layer("conv", 3, 1, 8, dilation=2), Layer("max", 2, 2), Layer("dw", 3, dilation=3), Layer("conv", 1, 2, 4)],
+        [Layer("conv", 3, 1, 8), Layer("pad", 1), Layer("conv", 3, 2, 8, "VALID"), Layer("max", 2, 2)],
+    ],
+    ids=["bottlenecks", "average pools", "dilation", "pad"],
+)
+def test_what_is_found_computes_the_same_with_int8_and_int16(type: str, layers: list[Layer]):
+    pytest.importorskip("tflite_micro")
+    content = network(layers, height=48, width=40, type=type)
+    result = bands(content, kernels="reference", max_extra_macs=0.5)
+    after, plain = result.shrunk.content, shrink(content, kernels="reference").after
+    assert result.form == "explicit", result.reason
+    assert result.shrunk.after.arena.total_bytes < plain.arena.total_bytes
+    assert prove(content, after, name="m", inputs=6).total_bytes == result.shrunk.after.arena.total_bytes
+    tensors = prove_tensors(content, after, name="m")
+    assert 1 <= tensors.compared == tensors.tensors
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("kernels", ["reference", "cmsis-nn-dsp", "any"])
+def test_int16_shrinks_with_kernels_that_were_read(kernels: str):
+    pytest.importorskip("tflite_micro")
+    content = network(BOTTLENECKS, height=24, width=20, type="INT16")
+    shrunk = shrink(content, kernels=kernels)
+    # CMSIS-NN's kernels for int16 were not read: their outputs stay apart from their inputs.
+    assert ("overlap" in [use.name for use in shrunk.passes]) == (kernels == "reference")
+    assert stored.damages(read(shrunk.content), kernels) == ()
+    if shrunk.is_changed:
+        assert prove(content, shrunk.content, name="m", inputs=6).total_bytes == memreport(
+            read(shrunk.content), profile="host64"
+        ).arena.total_bytes  # fmt: skip
 
 
 @pytest.mark.parametrize(

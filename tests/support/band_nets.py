@@ -1,4 +1,4 @@
-"""Small int8 networks of layers that work row by row, with random weights: what bands are tried on."""
+"""Small int8 or int16 networks of layers that work row by row, with random weights: what bands are tried on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ class Layer(NamedTuple):
 
 
 class _Net:
-    def __init__(self, height: int, width: int, channels: int, seed: int) -> None:
+    def __init__(self, height: int, width: int, channels: int, seed: int, type: str) -> None:
         self.random = np.random.default_rng(seed)
-        self.tensors = [T([1, height, width, channels], name="image", zero_point=[3])]
+        self.type = type
+        self.zero = [3 if type == "INT8" else 0]
+        self.tensors = [T([1, height, width, channels], type, name="image", zero_point=self.zero)]
         self.operators: list[Op] = []
 
     def add(self, tensor: T) -> int:
@@ -40,7 +42,8 @@ class _Net:
         return list(self.tensors[index].shape)
 
     def result(self, height: int, width: int, channels: int) -> int:
-        return self.add(T([1, height, width, channels], name=f"map{len(self.tensors)}", zero_point=[3]))
+        name = f"map{len(self.tensors)}"
+        return self.add(T([1, height, width, channels], self.type, name=name, zero_point=self.zero))
 
     def layer(self, source: int, layer: Layer) -> int:
         if layer.kind == "block":
@@ -61,9 +64,9 @@ class _Net:
         taps = int(np.prod(shape)) // channels
         scale = [float(1 / (20 * taps**0.5))] * channels
         weights = self.constant(self.random.integers(-60, 61, shape).astype(np.int8), "INT8", scale, dimension)
-        bias = self.constant(
-            self.random.integers(-50, 51, channels).astype(np.int32), "INT32", [0.5 * one for one in scale]
-        )
+        kind = "INT32" if self.type == "INT8" else "INT64"
+        values = self.random.integers(-50, 51, channels).astype(kind.lower())
+        bias = self.constant(values, kind, [0.5 * one for one in scale])
         output = self.result(*(self.after(source, layer, axis) for axis in (1, 2)), channels)
         self.operators.append(Op(op, [source, weights, bias], [output], options))
         return output
@@ -119,9 +122,11 @@ class _Net:
         return output
 
 
-def network(layers: Sequence[Layer], *, height: int = 16, width: int = 6, channels: int = 3, seed: int = 0) -> bytes:
-    """The file of a chain of layers from [1, height, width, channels] on."""
-    net = _Net(height, width, channels, seed)
+def network(
+    layers: Sequence[Layer], *, height: int = 16, width: int = 6, channels: int = 3, seed: int = 0, type: str = "INT8"
+) -> bytes:
+    """The file of a chain of layers from [1, height, width, channels] on; INT16 has weights of int8 all the same."""
+    net = _Net(height, width, channels, seed, type)
     last = 0
     for layer in layers:
         last = net.layer(last, layer)

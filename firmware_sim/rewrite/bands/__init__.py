@@ -7,7 +7,7 @@ build.py     stages in bands, written into a graph
 estimate.py  what a band needs in memory, reckoned without planning
 propose.py   stages and heights for a limit, by dynamic programming
 pricing.py   the exact arena of a choice
-search.py    many limits, exact prices, small changes; the ladder
+search.py    many limits, small changes, exact prices in the order of what is promised; the ladder
 run.py       the whole: a file in, a file out
 preview.py   the same for a model that is in no file yet
 reasons.py   why there are no bands

@@ -127,8 +127,15 @@ class StageCosts:
         best = 0
         for index in ending:
             distance = distances[index]
-            if distance is None or (upward and index == self.stage.source):
+            if distance is None:
                 continue
-            size = dying if index == self.stage.source else made
+            size = made
+            if index == self.stage.source:
+                size = dying
+                if upward:
+                    # The rows that die lie behind those that stay; the output can share with a copy of all that is read.
+                    given = step.inputs[step.layer.data.index(index)].height * self.row_bytes[index]
+                    size = min(dying, made - given)
+                    distance += given - dying
             best = max(best, min(made - distance, size))
         return best

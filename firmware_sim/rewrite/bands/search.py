@@ -1,8 +1,10 @@
-"""The best bands that can be found: proposals for many limits, priced exactly, then changed a little where that helps."""
+"""The best bands that can be found: proposals for many limits, and small changes of the best, priced in the order of what
+they promise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -18,12 +20,11 @@ _FINER: Final = 24  # where these promise the most
 _NEAR: Final = 0.004  # limits that are nearer to each other make no difference
 _ORDERS: Final = ((False,), (True,), (False, True), (True, False))
 _BEYOND: Final = 4.0  # times the multiplications allowed: what the ladder looks at
-_MOST_PRICED: Final = 24  # proposals that promise more than the best that is known
 _MOST_RUNGS: Final = 12  # of the ladder that are priced for its sake
-_STARTS: Final = 4  # choices that are changed a little
-_WORK: Final = 3_000  # operators priced in changing one of them
+_STARTS: Final = 10  # choices that are changed a little
+_WORK: Final = 12_000  # operators priced in all
+_PATIENCE: Final = 30  # choices priced, one after the other, of which none is better
 _DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with several inputs may be below
-_PATIENCE: Final = 10  # changes priced, one after the other, of which none is better
 
 _NONE: Final = (1 << 60,)  # the promise of nothing
 
@@ -71,9 +72,9 @@ class Search:
         """All choices that were priced, the best first."""
         floor = self.proposer.floor_bytes()
         if floor + self.proposer.least_tail_bytes() < self.plain.head_bytes:
-            self.price(self.proposals(_between(floor, self.plain.head_bytes, _LIMITS)))
-            for start in self.starts():
-                self.improve(start)
+            choices = self.proposals(_between(floor, self.plain.head_bytes, _LIMITS))
+            self.explore(choices)
+            self.price_rungs(choices)
         return tuple(self.ranked())
 
     @cached_property
@@ -84,7 +85,7 @@ class Search:
         return price
 
     def starts(self) -> list[Price]:
-        """The best choices of different stages."""
+        """The best choice of each of the best kinds."""
         found: dict[_Kind, Price] = {}
         for price in self.ranked():
             found.setdefault(_kind(price.bandings), price)
@@ -116,21 +117,43 @@ class Search:
         most = int((self.goal.most_macs - self.pricer.macs) * _BEYOND)
         return [choice for order in _ORDERS for choice in self.proposer.best(limit_bytes, most, upward=order)]
 
-    def price(self, choices: Collection[Choice]) -> None:
-        """Price what promises to be better than all that is known, the most promising first; then rungs for the ladder.
+    def explore(self, choices: Iterable[Choice]) -> None:
+        """Price what promises to be better than all that is known, and small changes of the best, as long as that helps.
 
         What a choice is reckoned to cost is rarely more than what it costs, so that one which does not promise to be better
         need not be looked at.
         """
-        waiting = [choice for choice in choices if self.macs(choice) <= self.goal.most_macs]
-        for _ in range(min(_MOST_PRICED, len(waiting))):
-            choice = min(waiting, key=self.expected)
-            if self.expected(choice) >= min(
-                self.goal.rank(price) for price in self.all_known() if self.goal.allows(price)
-            ):
+        waiting = {choice.bandings: choice for choice in choices if self.macs(choice) <= self.goal.most_macs}
+        changed: set[tuple[Banding, ...]] = set()
+        left, failures = _WORK, 0
+        allowed = (self.goal.rank(price) for price in self.all_known() if self.goal.allows(price))
+        best: tuple[int, ...] = min(allowed, default=_NONE)
+        while left > 0 and failures < _PATIENCE:
+            for start in self.starts():
+                if start.bandings not in changed:
+                    changed.add(start.bandings)
+                    waiting.update((choice.bandings, choice) for choice in self.changes(start, best))
+            waiting = {key: choice for key, choice in waiting.items() if self.hope(choice) < best}
+            if not waiting:
                 break
-            waiting.remove(choice)
-            self.priced(choice)
+            choice = waiting.pop(min(waiting, key=lambda key: self.expected(waiting[key])))
+            left -= sum(len(one.stage.layers) * len(one.heights) for one in choice.bandings) + len(self.proposer.peaks)
+            failures += 1
+            price = self.priced(choice)
+            if price is not None and self.goal.allows(price) and self.goal.rank(price) < best:
+                self.progress(f"an arena of {price.arena_bytes:,} bytes")
+                best, failures = self.goal.rank(price), 0
+
+    def changes(self, price: Price, best: tuple[int, ...]) -> Iterator[Choice]:
+        """What differs a little from a choice and may be better than the best."""
+        for bandings in self.neighbours(price):
+            if bandings not in self.pricer.known and not _share_layers(bandings):
+                choice = self.proposer.choice(bandings)
+                if self.macs(choice) <= self.goal.most_macs and self.hope(choice) < best:
+                    yield choice
+
+    def price_rungs(self, choices: Iterable[Choice]) -> None:
+        """Price what more or fewer multiplications would buy, for the ladder."""
         rungs: list[Choice] = []
         for choice in sorted(choices, key=lambda one: (one.macs, self.arena_bytes(one))):
             if not rungs or self.arena_bytes(choice) < self.arena_bytes(rungs[-1]):
@@ -178,30 +201,6 @@ class Search:
         """Something known needs no more arena and multiplications than this is reckoned to need."""
         arena, macs = self.arena_bytes(choice), self.macs(choice)
         return any(price.arena_bytes <= arena and price.macs <= macs for price in self.all_known())
-
-    def improve(self, price: Price) -> None:
-        """Change a choice by small steps as long as one of them makes it better, the most promising first."""
-        left = _WORK
-        while left > 0:
-            found: dict[tuple[Banding, ...], Choice] = {}
-            for bandings in self.neighbours(price):
-                if bandings not in self.pricer.known and bandings not in found and not _share_layers(bandings):
-                    choice = self.proposer.choice(bandings)
-                    if self.macs(choice) <= self.goal.most_macs and self.hope(choice) < self.goal.rank(price):
-                        found[bandings] = choice
-            better: Price | None = None
-            for choice in sorted(found.values(), key=self.expected)[:_PATIENCE]:
-                left -= sum(len(one.stage.layers) * len(one.heights) for one in choice.bandings)
-                left -= len(self.proposer.peaks)
-                changed = self.priced(choice)
-                if changed and self.goal.allows(changed) and self.goal.rank(changed) < self.goal.rank(price):
-                    self.progress(f"an arena of {changed.arena_bytes:,} bytes")
-                    better = changed
-                if better or left <= 0:
-                    break
-            if better is None:
-                return
-            price = better
 
     def neighbours(self, price: Price) -> Iterator[tuple[Banding, ...]]:
         """Choices that differ in one stage."""
