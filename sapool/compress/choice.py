@@ -75,7 +75,7 @@ class _Settled(NamedTuple):
 
 def choose(
     spec: ModelSpec, groups: Sequence[Group], scores: Mapping[str, torch.Tensor], budget: Budget, *, profile: str,
-    notes: Callable[[ModelSpec], Notes], plan: Plan = TFLM,
+    notes: Callable[[ModelSpec], Notes], plan: Plan = TFLM, progress: Callable[[float], None] = lambda _: None,
 ) -> Chosen:  # fmt: skip
     """Take channels out of the groups until the budget is kept.
 
@@ -87,6 +87,7 @@ def choose(
         profile: build of TFLM that the arena is for.
         notes: what the file of a specification holds beside the network.
         plan: the memory plan that the file is to have.
+        progress: told which share of what is over the budget is gone.
 
     Raises:
         BudgetExceeded: no channel that may leave lowers what is over the budget; what is reached, and where, is said.
@@ -98,8 +99,9 @@ def choose(
     plan = settle(spec, profile=profile, plan=plan)
     account = report(spec, profile=profile, notes=notes(spec), plan=plan)
     over = excess(account, budget)
-    settled = _Settled(spec, over)
+    settled, first = _Settled(spec, over), over
     while over > 0:
+        progress(max(0.0, 1 - over / first))
         if peak_of(account) not in peaks:
             peaks.append(peak_of(account))
         best: tuple[float, Group, ModelSpec, MemoryReport, float] | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,13 +110,19 @@ def prune(
     current = _copy(source)
     done: list[Step] = []
     for number in range(1, steps + 1):
-        if progress is not None:
-            progress(number - 1, (number - 1) / steps)
+        tell = partial(_tell, progress, number, steps)
+        tell(0.0)
         part = _part(budget, before, number, steps)
         training = None if dataset is None else (dataset, _recipe(config, number, steps))
-        current, step = _step(current, part, profile, kind, training, plan)
+        current, step = _step(current, part, profile, kind, training, plan, tell)
         done.append(step)
     return Pruned(current, profile, before, done[-1].price, tuple(done), plan)
+
+
+def _tell(progress: Callable[[int, float], None] | None, number: int, steps: int, share: float) -> None:
+    """That so much of a step is done; choosing channels takes minutes where bands are searched."""
+    if progress is not None:
+        progress(number - 1, (number - 1 + share) / steps)
 
 
 def _copy(source: Checkpoint) -> Checkpoint:
@@ -160,6 +167,7 @@ def _step(
     kind: str,
     training: tuple[DataSet, FitConfig] | None,
     plan: Plan,
+    progress: Callable[[float], None],
 ) -> tuple[Checkpoint, Step]:
     network = source.model
     assert isinstance(network, Network)
@@ -170,7 +178,7 @@ def _step(
     if isinstance(budget, Budget):
         chosen = choose(
             spec, groups, scores, budget, profile=profile, notes=lambda spec: Notes.of(replace(source, spec=spec)),
-            plan=plan,
+            plan=plan, progress=progress,
         )  # fmt: skip
     else:
         chosen = _by_share(spec, groups, budget, profile, plan)

@@ -72,6 +72,21 @@ def test_prices_keep_their_order():
     assert sum(layer.macs for layer in account.layers) == exact.file_macs
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mobilenet_v2-self_attentive-2121111:width=0.1,resolution=32",
+        "mobilenet_v1-max-22222:width=0.1,resolution=64,placement=end",
+    ],
+)
+@pytest.mark.parametrize("profile", ["host64", "cortex-m-cmsis-nn-mve"])
+def test_no_bands_are_below_the_bounds(text: str, profile: str):
+    spec, plan = parse(text), named("bands", profile)
+    found = price(spec, profile=profile, plan=plan)
+    assert bounds(spec, profile=profile, plan=plan).arena_bytes <= found.arena.total_bytes
+    assert bounds(spec, profile=profile, plan=plan).model_bytes <= found.model_bytes
+
+
 def test_bands_of_one_network_on_another():
     plan = settle(parse(SMALL), plan=named("bands", None))
     assert plan.like

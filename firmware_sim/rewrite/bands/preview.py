@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware_sim.memory.account import account
+from firmware_sim.memory.elements import ALIGNMENT_BYTES
 from firmware_sim.memory.offline import METADATA, RECORD, encode
 from firmware_sim.model import Model
 from firmware_sim.overlap import stored
@@ -21,7 +22,7 @@ from firmware_sim.rewrite.bands.stage import cuts
 from firmware_sim.rewrite.draft import Draft, DraftGraph, model_of
 from firmware_sim.rewrite.order_costs import order_costs
 from firmware_sim.rewrite.records import Record
-from firmware_sim.rewrite.reorder import reorder
+from firmware_sim.rewrite.reorder import Costs, reorder
 
 QUICK_LIMITS: Final = 3
 """How many limits a quick search proposes bands for."""
@@ -77,14 +78,24 @@ def like(model: Model, kernels: str, profile: Profile, bandings: Sequence[Bandin
 def floor_bytes(model: Model, kernels: str) -> int:
     """What no bands of a model lower: operators that do not work row by row need their operands as a whole."""
     draft = _draft(model, kernels)
-    costs = order_costs(draft.model, kernels)
-    least = 0
-    for operator, layer in zip(draft.graphs[0].operators, cuts(draft.graphs[0]).layers, strict=True):
+    return max(_operand_bytes(draft, order_costs(draft.model, kernels)), default=0)
+
+
+def _operand_bytes(draft: Draft, costs: Costs) -> Iterator[int]:
+    """What each operator that does not work row by row needs at least. Sizes are rounded up, which views are not."""
+    graph = draft.graphs[0]
+    for operator, layer in zip(graph.operators, cuts(graph).layers, strict=True):
         if isinstance(layer, str):
             operands = {index for index in (*operator.inputs, *operator.outputs) if index in costs.sizes_bytes}
-            shared = max((costs.shared_bytes.get((operator.index, index), 0) for index in operator.inputs), default=0)
-            least = max(least, sum(costs.sizes_bytes[index] for index in operands) - shared)
-    return least
+            sizes = [costs.sizes_bytes[index] - ALIGNMENT_BYTES + 1 for index in operands]
+            # Of several inputs, some may be views of the same bytes; and what these copy may be there once.
+            if not operands:
+                continue
+            if len(operands) > 2 or operator.op in ("CONCATENATION", "RESHAPE", "SLICE"):
+                yield max(sizes)
+            else:
+                shared = max((costs.shared_bytes.get((operator.index, index), 0) for index in operands), default=0)
+                yield sum(sizes) - shared
 
 
 def _first(
