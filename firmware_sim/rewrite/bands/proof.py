@@ -30,7 +30,7 @@ INPUTS: Final = (EXTREMES, 0)
 """Which inputs are compared (`firmware_sim.run.feed`): a random one and the lowest one."""
 
 _RUNS: Final = 2  # on one interpreter
-_MOST_MACS: Final = 4_000_000_000  # of all runs together
+_MACS_PER_WORKER: Final = 4_000_000_000  # of all runs together: some seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class TensorProof:
 def prove_tensors(before: bytes, after: bytes, *, name: str, workers: Workers | None = None) -> TensorProof:
     """Compare the tensors that two models have in common, by their names, for a random input and the lowest one.
 
-    TFLM runs in processes of its own. Where all tensors would take more than some billions of multiply-accumulates, only
-    some of them are compared, evenly over the network.
+    TFLM runs in processes of its own. Where all tensors would take more than some billions of multiply-accumulates for each
+    processor, only some of them are compared, evenly over the network.
 
     Args:
         before: the model as it was.
@@ -122,8 +122,8 @@ def _affordable(model: Model, common: list[tuple[int, int]]) -> list[tuple[int, 
     for operator in subgraph.operators:
         so_far += macs(operator, subgraph.tensors)
         until.update(dict.fromkeys(operator.outputs, so_far))
-    chosen = common
-    while len(chosen) > 1 and _RUNS * len(INPUTS) * sum(until[other] for _, other in chosen) > _MOST_MACS:
+    chosen, most = common, most_workers() * _MACS_PER_WORKER
+    while len(chosen) > 1 and _RUNS * len(INPUTS) * sum(until[other] for _, other in chosen) > most:
         chosen = chosen[::2]
     return chosen
 
