@@ -63,7 +63,8 @@ def test_a_preset_may_stand_in_place_of_a_specification(capsys):
 @pytest.mark.parametrize("name", list(prices.named()))
 def test_the_page_on_networks_has_the_same_figures(name):
     page = (Path(__file__).resolve().parents[2] / "docs" / "networks.md").read_text("utf-8")
-    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    # Further down, what plans make of the presets has a table of its own.
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
     cells = [cell.strip() for cell in row.split("|")]
     model = prices.stored()[prices.named()[name]]
     figures = (model["parameters"], model["macs"], model["arena"]["total_bytes"])
