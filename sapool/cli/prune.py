@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--importance", "kind", type=click.Choice(["magnitude", "bn", "taylor", "hessian"]), default="magnitude",
     show_default=True, help="What a channel is worth: taylor and hessian need --data.",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), help="In how many steps; 1 by default, 3 with --data.")
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="In how many steps.")
 @click.option("--data", metavar="SOURCE", help="Train on after each step: digits, a folder or an archive.")
 @click.option("--epochs", type=click.IntRange(1), default=3, show_default=True, help="Length of these trainings.")
 @click.option("--lr", "learning_rate", type=float, default=2e-3, show_default=True, help="Of these trainings.")
@@ -56,7 +56,7 @@ def command(
     plan_name: str,
     max_extra_macs: float | None,
     kind: str,
-    steps: int | None,
+    steps: int,
     data: str | None,
     epochs: int,
     learning_rate: float,
@@ -100,10 +100,9 @@ def command(
     loaded = load(checkpoint)
     dataset = None if data is None else _opened(data, loaded)
     config = FitConfig(epochs=epochs, learning_rate=learning_rate, seed=seed)
-    count = steps or (1 if data is None else 3)
     with share_bar("pruning", unit="steps") as show:
         result = prune(
-            loaded, goal, profile=profile.id, kind=kind, steps=count, dataset=dataset, config=config, progress=show,
+            loaded, goal, profile=profile.id, kind=kind, steps=steps, dataset=dataset, config=config, progress=show,
             plan=named(plan_name, profile.id if target else None, max_extra_macs),
         )  # fmt: skip
     pruned = result.checkpoint
