@@ -57,6 +57,8 @@ def plan(
     builds: Sequence[Profile] | None = None,
     tails: Sequence[Tail] = (),
     choices: Sequence[Collection[str]] = CHOICES,
+    seen: Lifetimes | None = None,
+    below_bytes: int | None = None,
 ) -> HeadPlan:
     """Plan the head of a model. A plan that it brings along is not looked at.
 
@@ -72,6 +74,8 @@ def plan(
         builds: those of the class whose scratch buffers count; None for all.
         tails: those of the builds, without a plan, where they are known already; one for each kernel library is enough.
         choices: which tensors may lie inside others (`firmware_sim.overlap.views.views`); the best is taken.
+        seen: lifetimes by which TFLM will place scratch buffers, where the file will have fewer operators than the model.
+        below_bytes: a head that is had already: nothing is searched where no plan can be below it.
 
     Raises:
         ModelError: TFLM refuses the model.
@@ -82,7 +86,7 @@ def plan(
     first = tails[0]
     tensors = [
         buffer
-        for buffer in head_buffers(model.subgraphs, first.tensors, first.scratch, times, _NO_PLAN)
+        for buffer in head_buffers(model.subgraphs, first.tensors, first.scratch, seen or times, _NO_PLAN)
         if buffer.kind == "tensor"
     ]
     reason = _reason_against(model, tails, tensors)
@@ -99,8 +103,9 @@ def plan(
         found = layout(model, first.tensors[0], tensors, times, scratch, apart, kinds)
         if found.views not in known:
             known.append(found.views)
-            below_bytes = min((one.solution.peak_bytes for one in plans if one.solution), default=None)
-            plans.append(_solved(model, found, time_s, below_bytes))
+            peaks = [one.solution.peak_bytes for one in plans if one.solution]
+            had = [*peaks, *([] if below_bytes is None else [below_bytes])]
+            plans.append(_solved(model, found, time_s, min(had, default=None)))
     best = min(plans, key=lambda one: one.solution.peak_bytes if one.solution else 0)
     # Another choice may have been given up with a plan that is worse and a bound that is lower.
     bound_bytes = min(one.solution.bound_bytes for one in plans if one.solution)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from firmware_sim.profiles import Profile
     from firmware_sim.report.bands import BandsReport
 
-_FORMS = ("explicit",)
+_FORMS = ("explicit", "views")  # the library is imported when a command runs
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]  # not generic in older clicks
@@ -64,7 +64,8 @@ def bands_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--form", type=click.Choice(_FORMS),
-            help="With --bands: how they are written. explicit: as slices and concatenations, legal TFLite anywhere.",
+            help="With --bands: how they are written. explicit: as slices and concatenations, legal TFLite anywhere. "
+            "views: without copies, right in TFLM alone and with the plan in the file alone.  [default: explicit]",
         ),
     ]  # fmt: skip
     for option in reversed(options):
@@ -102,6 +103,7 @@ def with_bands(
     profile: Profile | None,
     max_extra_macs: float | None,
     arena: int | None,
+    form: str | None,
     name: str,
     inputs: int | None = None,
 ) -> tuple[BandsReport, bytes]:
@@ -112,6 +114,7 @@ def with_bands(
         InternalError: the rewritten model is wrong.
     """
     from firmware_sim.report.bands import BandsReport
+    from firmware_sim.rewrite.bands.forms import EXPLICIT
     from firmware_sim.rewrite.bands.proof import prove_tensors
     from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS
     from firmware_sim.rewrite.bands.run import bands as rewrite
@@ -124,6 +127,7 @@ def with_bands(
         profile=profile,
         max_extra_macs=MAX_EXTRA_MACS if max_extra_macs is None else max_extra_macs,
         arena_bytes=arena,
+        form=form or EXPLICIT,
         name=name,
         progress=progress.show,
     )

@@ -94,7 +94,8 @@ def command(
     otherwise the report says that it was not done), and the plan is replayed operator by operator for its kernels.
 
     With --bands, early layers are computed in bands of rows besides, which takes about half of the arena for a few
-    more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well.
+    more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well. With
+    --form views the copies are left out, and the file is right in TFLM alone.
     """
     from firmware_sim.errors import UsageError
     from firmware_sim.files import write_atomic
@@ -111,7 +112,7 @@ def command(
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]
     if wants_bands(bands, format_, max_extra_macs, arena, form, without):
-        in_bands, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, str(model), inputs)
+        in_bands, rewritten = with_bands(content, wanted, profile, max_extra_macs, arena, form, str(model), inputs)
         if output is not None:
             write_atomic(output, rewritten)
             click.echo(f"wrote {output}", err=True)

@@ -95,13 +95,13 @@ def _compare(before: bytes, after: bytes) -> dict[str, Any]:
 
 
 def _common(old: Subgraph, new: Subgraph) -> Iterator[tuple[int, int]]:
-    """Tensors that an operator writes in both, under the same name and with the same shape."""
+    """Tensors that operators write in both, if only in parts, under the same name and with the same shape."""
     written = {old.tensors[index].name: index for operator in old.operators for index in operator.outputs}
-    for operator in new.operators:
-        for index in operator.outputs:
-            other = written.get(new.tensors[index].name)
-            if other is not None and old.tensors[other].shape == new.tensors[index].shape:
-                yield other, index
+    touched = (index for operator in new.operators for index in (*operator.inputs, *operator.outputs) if index >= 0)
+    for index in dict.fromkeys(touched):
+        other = written.get(new.tensors[index].name)
+        if other is not None and old.tensors[other].shape == new.tensors[index].shape:
+            yield other, index
 
 
 def _affordable(model: Model, common: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -118,10 +118,18 @@ def _affordable(model: Model, common: list[tuple[int, int]]) -> list[tuple[int, 
 
 
 def cut_behind(content: bytes, tensor: int) -> bytes:
-    """A file that ends with the operator that writes a tensor, which is its output; every tensor keeps its place."""
+    """A file whose output is a tensor, and which ends when that is written; every tensor keeps its place.
+
+    What no operator writes as a whole is there when it is read.
+    """
     draft = open_draft(content)
     graph = draft.graphs[0]
-    end = next(number for number, operator in enumerate(graph.operators) if tensor in operator.outputs) + 1
+    ends = (
+        number + (tensor in operator.outputs)
+        for number, operator in enumerate(graph.operators)
+        if tensor in (*operator.inputs, *operator.outputs)
+    )
+    end = next(ends)
     places = stored.places(draft.model)
     shorter = draft.with_graph(0, replace(graph, operators=graph.operators[:end], outputs=(tensor,)))
     root = shorter.root.replaced(signature_defs=None)
@@ -137,7 +145,7 @@ def _arrays(model: Model, number: int) -> list[Array]:
 
 
 def _same_in_litert(before: bytes, after: bytes, name: str) -> bool:
-    if find_spec("ai_edge_litert") is None:
+    if find_spec("ai_edge_litert") is None or stored.recorded_storages(read(after)):
         return False
     from firmware_sim.run.litert import LiteRt
 

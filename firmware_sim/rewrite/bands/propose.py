@@ -17,6 +17,7 @@ from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.tail import tail
 from firmware_sim.rewrite.bands.build import Banding
 from firmware_sim.rewrite.bands.estimate import Distances, StageCosts
+from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.stage import Cuts, Stage, cuts
@@ -179,11 +180,14 @@ class Proposer:
     def _tail_bytes(self, costs: StageCosts, banding: Banding) -> int:
         copies, tensor, node = self._prices
         stage = costs.stage
-        total = -sum(copies[one.operator.index] for one in stage.layers) + 2 * (node + tensor)
-        cut = node + 2 * tensor
+        total = -sum(copies[one.operator.index] for one in stage.layers)
+        total += 2 * (node + tensor) if self.pricer.form == EXPLICIT else tensor
+        copy = node + 2 * tensor
+        # What is cut off the result is copied to where the result is.
+        cut = copy if self.pricer.form == EXPLICIT else tensor
         for rows in banding.bands:
             total += sum(copies[one.operator.index] for one in stage.layers)
-            total += cut * sum(1 for _ in _cuts(stage, costs, rows))
+            total += sum(copy if index == stage.result else cut for index, _ in _cuts(stage, costs, rows))
         return total
 
 

@@ -17,11 +17,12 @@ from firmware_sim.overlap.plan import profiles_of
 from firmware_sim.overlap.rules import ANY
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import EXPLICIT, FORMS, numbered
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.reasons import reason_against, unfit
 from firmware_sim.rewrite.bands.search import Goal, Progress, Search, ladder
 from firmware_sim.rewrite.clean import clean
-from firmware_sim.rewrite.draft import Draft, finish, open_draft
+from firmware_sim.rewrite.draft import Draft, finish, model_of, open_draft
 from firmware_sim.rewrite.floor import floor_bytes
 from firmware_sim.rewrite.fold_padding import fold_padding
 from firmware_sim.rewrite.order_costs import order_costs
@@ -30,9 +31,6 @@ from firmware_sim.rewrite.shrink import BuildUse, PassUse, Shrunk, shrink
 
 MAX_EXTRA_MACS: Final = 0.1
 """Multiply-accumulates that bands may add, as a share of those of the model, unless said otherwise."""
-
-EXPLICIT: Final = "explicit"
-"""Bands as slices and a concatenation: legal TFLite anywhere."""
 
 _RUNGS: Final = 12  # of the ladder that are reported
 
@@ -100,6 +98,7 @@ def bands(
     profile: Profile | None = None,
     max_extra_macs: float = MAX_EXTRA_MACS,
     arena_bytes: int | None = None,
+    form: str = EXPLICIT,
     name: str = "<bytes>",
     progress: Progress = lambda _: None,
 ) -> Banded:
@@ -111,15 +110,18 @@ def bands(
         profile: the build whose arena is to be small; by default the first of the class.
         max_extra_macs: multiply-accumulates that may be added, as a share of those that there are.
         arena_bytes: an arena that is small enough: with the fewest multiplications that reach it.
+        form: how bands are written; see `firmware_sim.rewrite.bands.forms.FORMS`.
         name: what to call the model.
         progress: told what goes on.
 
     Raises:
         ModelError: the file cannot be read, TFLM refuses it, or it cannot be rewritten without loss.
-        UsageError: there is no such kernel class, or `profile` does not belong to the class.
+        UsageError: there is no such kernel class or form, or `profile` does not belong to the class.
     """
     if max_extra_macs < 0:
         raise UsageError("bands cannot have fewer multiplications than none")
+    if form not in FORMS:
+        raise UsageError(f"unknown form {form!r}", hint=f"forms: {', '.join(FORMS)}")
     profile = profile or profiles_of(kernels)[0]
     progress("shrinking without bands")
     plain = shrink(content, kernels=kernels, profile=profile, name=name)
@@ -131,7 +133,7 @@ def bands(
     searches: list[Search] = []
     prices: list[tuple[Price, Search]] = []
     for draft in _variants(content, kernels, name, searches):
-        search = Search(Pricer(draft, kernels, profile), goal, progress)
+        search = Search(Pricer(draft, kernels, profile, form=form), goal, progress)
         searches.append(search)
         prices += [(price, search) for price in search.run()]
     allowed = [entry for entry in prices if goal.allows(entry[0]) and entry[0].bandings]
@@ -145,7 +147,7 @@ def bands(
         if found is not None:
             rungs = _rungs([entry[0] for entry in prices], price)
             stages = tuple(_stage(search, banding) for banding in price.bandings)
-            return Banded(found, EXPLICIT, stages, rungs, macs, _new_operators(content, found.content))
+            return Banded(found, form, stages, rungs, macs, _new_operators(content, found.content))
     reason = reason_against(searches[0].proposer, goal.most_macs, plain.after.arena.head_bytes)
     return Banded(plain, None, (), _rungs([entry[0] for entry in prices], None), macs, reason=reason)
 
@@ -183,9 +185,10 @@ def _prepared(draft: Draft, kernels: str) -> Draft:
 
 def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kernels: str, name: str) -> Shrunk | None:
     """The file of a choice and its account; None where some build would get worse, or a kernel could not bear the plan."""
-    draft = search.pricer.draft_of(price.bandings)
-    metadata = {RECORD: stored.record(kernels, bands=EXPLICIT)}
-    result = finish(replace(draft, offsets=(price.offsets,), metadata=metadata))
+    pricer = search.pricer
+    file = pricer.written(price)
+    metadata = {RECORD: stored.record(kernels, bands=pricer.form, storages=numbered(file))}
+    result = finish(replace(file.draft, offsets=(price.offsets,), metadata=metadata))
     model = read(result, name=name)
     if stored.damages(model, kernels):
         return None
@@ -196,8 +199,8 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
         return None
     if any(_is_unaligned(report) for report in new.values()):
         return None
-    profile = search.pricer.profile
-    flat = finish(search.pricer.draft)
+    profile = pricer.profile
+    flat = finish(pricer.draft)
     passes = (_use("clean", memreport(read(flat, name=name), profile=profile)),) if flat != content else ()
     return Shrunk(
         content=result,
@@ -207,7 +210,7 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
         passes=(*passes, _use("bands", new[profile.id])),
         builds=tuple(BuildUse.of(build, old[build.id], new[build.id]) for build in builds),
         bound_bytes=price.bound_bytes,
-        floor_bytes=floor_bytes(model),
+        floor_bytes=floor_bytes(model_of(pricer.draft_of(price.bandings))),
         libraries=stored.safe_libraries(model),
         notes=tuple(note for note in plain.notes if not note.startswith("nothing to gain")),
     )
