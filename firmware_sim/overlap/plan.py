@@ -59,6 +59,7 @@ def plan(
     choices: Sequence[Collection[str]] = CHOICES,
     seen: Lifetimes | None = None,
     below_bytes: int | None = None,
+    ties: Mapping[int, int] | None = None,
 ) -> HeadPlan:
     """Plan the head of a model. A plan that it brings along is not looked at.
 
@@ -76,6 +77,7 @@ def plan(
         choices: which tensors may lie inside others (`firmware_sim.overlap.views.views`); the best is taken.
         seen: lifetimes by which TFLM will place scratch buffers, where the file will have fewer operators than the model.
         below_bytes: a head that is had already: nothing is searched where no plan can be below it.
+        ties: tensors that have to be where others are, which are in use at other times.
 
     Raises:
         ModelError: TFLM refuses the model.
@@ -100,7 +102,7 @@ def plan(
     known: list[Mapping[int, View]] = []
     apart = distances(model, first.tensors[0], kernels)
     for kinds in choices:
-        found = layout(model, first.tensors[0], tensors, times, scratch, apart, kinds)
+        found = layout(model, first.tensors[0], tensors, times, scratch, apart, kinds, ties)
         if found.views not in known:
             known.append(found.views)
             peaks = [one.solution.peak_bytes for one in plans if one.solution]

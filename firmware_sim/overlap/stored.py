@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final
 
+from firmware_sim.errors import ModelError
 from firmware_sim.memory.offline import RECORD, offline_plan
 from firmware_sim.model import Model
 from firmware_sim.overlap.replay import Damage, replay
 from firmware_sim.overlap.rules import members
 from firmware_sim.overlap.storage import Storage
+from firmware_sim.overlap.unroll import Unrolled
 
 _SCHEMA: Final = "sapool.memory-plan/1"
+_UNKNOWN: Final = Damage(-1, -1, -1)  # of a file that cannot be followed
 
 
 def record(kernels: str, *, bands: str | None = None, storages: Sequence[Storage] = ()) -> bytes:
@@ -21,7 +25,7 @@ def record(kernels: str, *, bands: str | None = None, storages: Sequence[Storage
     Args:
         kernels: the class.
         bands: the form of layers that are computed in bands, if any are.
-        storages: tensors that share memory though no operator says so.
+        storages: tensors that share memory though no operator says so, by running numbers over all subgraphs.
     """
     entry: dict[str, object] = {"schema": _SCHEMA, "kernels": kernels}
     if bands:
@@ -42,9 +46,12 @@ def recorded_bands(model: Model) -> str | None:
 
 
 def recorded_storages(model: Model) -> tuple[Storage, ...]:
-    """What `record` was given; tensors that the file does not have are left out, and so fail a replay as unwritten."""
+    """What `record` was given, by running numbers over all subgraphs.
+
+    Tensors that the file does not have are left out, so that a replay finds them unwritten.
+    """
     found = _recorded(model).get("storages")
-    count = len(model.subgraphs[0].tensors)
+    count = sum(len(subgraph.tensors) for subgraph in model.subgraphs)
     storages = []
     for numbers in found if isinstance(found, list) else ():
         whole = [number for number in numbers if isinstance(number, int)] if isinstance(numbers, list) else []
@@ -72,13 +79,25 @@ def places(model: Model) -> dict[int, int]:
     Raises:
         ModelError: the plan is damaged.
     """
+    return all_places(model)[0]
+
+
+def all_places(model: Model) -> tuple[dict[int, int], ...]:
+    """The same for every subgraph.
+
+    Raises:
+        ModelError: the plan is damaged.
+    """
     plan = offline_plan(model)
-    found = {}
-    for tensor in model.subgraphs[0].tensors:
-        offset = plan.offset(tensor.index)
-        if offset is not None and tensor.data is None and not tensor.is_variable and -1 not in tensor.shape:
-            found[tensor.index] = offset
-    return found
+    found: list[dict[int, int]] = []
+    numbers = count()
+    for subgraph in model.subgraphs:
+        found.append({})
+        for tensor in subgraph.tensors:
+            offset = plan.offset(next(numbers))
+            if offset is not None and tensor.data is None and not tensor.is_variable and -1 not in tensor.shape:
+                found[-1][tensor.index] = offset
+    return tuple(found)
 
 
 def damages(model: Model, kernels: str) -> tuple[Damage, ...]:
@@ -97,5 +116,11 @@ def safe_libraries(model: Model) -> tuple[str, ...]:
 
 
 def _replayed(model: Model, kernels: str | None) -> tuple[Damage, ...]:
-    subgraph = model.subgraphs[0]
-    return replay(subgraph, subgraph.tensors, places(model), kernels, recorded_storages(model))
+    subgraph, storages = model.subgraphs[0], recorded_storages(model)
+    if len(model.subgraphs) > 1 and storages:
+        try:
+            turns = Unrolled(model, offline_plan(model), storages)
+        except ModelError:
+            return (_UNKNOWN,)
+        return replay(turns.subgraph, turns.tensors, turns.places, kernels, turns.storages)
+    return replay(subgraph, subgraph.tensors, places(model), kernels, storages)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from firmware_sim.profiles import Profile
     from firmware_sim.report.bands import BandsReport
 
-_FORMS = ("explicit", "views")  # the library is imported when a command runs
+_FORMS = ("explicit", "views", "loop")  # the library is imported when a command runs
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]  # not generic in older clicks
@@ -64,8 +64,9 @@ def bands_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--form", type=click.Choice(_FORMS),
-            help="With --bands: how they are written. explicit: as slices and concatenations, legal TFLite anywhere. "
-            "views: without copies, right in TFLM alone and with the plan in the file alone.  [default: explicit]",
+            help="With --bands: how they are written. explicit: as slices and concatenations, legal TFLite anywhere. views: "
+            "without copies, right in TFLM alone and with the plan in the file alone. loop: so too, and equal bands as one "
+            "loop.  [default: explicit]",
         ),
     ]  # fmt: skip
     for option in reversed(options):

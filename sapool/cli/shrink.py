@@ -95,7 +95,7 @@ def command(
 
     With --bands, early layers are computed in bands of rows besides, which takes about half of the arena for a few
     more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well. With
-    --form views the copies are left out, and the file is right in TFLM alone.
+    --form views or loop the copies are left out, and the file is right in TFLM alone.
     """
     from firmware_sim.errors import UsageError
     from firmware_sim.files import write_atomic

@@ -1,14 +1,17 @@
-"""Bands without copies (the form `views`): outputs and arenas are those of TFLM, and a file without its plan is refused."""
+"""Bands in the forms `views` and `loop`: outputs and arenas are those of TFLM, a file without its plan does not hold."""
 
 from __future__ import annotations
 
 import json
+import struct
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles.shared import MODELS
 from support.band_nets import Layer, network
@@ -22,15 +25,16 @@ from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import plan
 from firmware_sim.overlap.replay import replay
 from firmware_sim.overlap.standing import standing
-from firmware_sim.overlap.views import KINDS
 from firmware_sim.profiles import get
 from firmware_sim.report.bands import BandsReport, render
 from firmware_sim.report.bands.json import schema
-from firmware_sim.rewrite.bands.build import banded
-from firmware_sim.rewrite.bands.forms import FORMS, VIEWS, WAYS, Kinds, numbered, written
+from firmware_sim.rewrite.bands.build import Banding, repeated
+from firmware_sim.rewrite.bands.forms import FORMS, LOOP, VIEWS, ways
+from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.proof import prove_tensors
 from firmware_sim.rewrite.bands.run import bands
-from firmware_sim.rewrite.draft import Draft, finish, model_of, open_draft
+from firmware_sim.rewrite.bands.stage import cuts
+from firmware_sim.rewrite.draft import Draft, finish, open_draft
 from firmware_sim.rewrite.proof import Proof
 from firmware_sim.run.tflm import Tflm
 
@@ -38,17 +42,17 @@ CHAIN = [Layer("conv", 3, 2, 8), Layer("dw", 3), Layer("conv", 1, 1, 24), Layer(
          Layer("block", 3), Layer("conv", 3, 2, 8)]  # fmt: skip
 
 
-def in_views(draft: Draft, kinds: tuple[Kinds, ...], kernels: str) -> tuple[bytes, int]:
-    """The file of a draft with bands, and the head that was planned for it."""
-    model = model_of(draft)
-    file = written(draft, model, VIEWS, kinds)
-    found = plan(model, kernels, time_s=0.2, choices=kinds, seen=file.seen)
-    indices = sorted(draft.graphs[0].tensors)
+def in_form(draft: Draft, bandings: Sequence[Banding], form: str, number: int, kernels: str) -> tuple[bytes, int]:
+    """The file of one way to write bands, and the head that was planned for it."""
+    possible = list(ways(draft, bandings, form))
+    way = possible[number % len(possible)]
+    found = plan(way.model, kernels, time_s=0.2, choices=way.choices, seen=way.file.seen, ties=way.ties)
+    indices = sorted(way.draft.graphs[0].tensors)
     offsets = {indices[number]: offset for number, offset in found.offsets[0].items()}
-    record = stored.record(kernels, bands=VIEWS, storages=numbered(file))
+    record = stored.record(kernels, bands=form, storages=way.file.storages())
     assert found.solution is not None
-    content = finish(replace(file.draft, offsets=(offsets,), metadata={RECORD: record}))
-    return content, found.solution.peak_bytes
+    places = way.file.places(offsets)
+    return finish(replace(way.file.draft, offsets=places, metadata={RECORD: record})), found.solution.peak_bytes
 
 
 def scratch_is_apart(model: Model, profile: str) -> bool:
@@ -69,24 +73,18 @@ def scratch_is_apart(model: Model, profile: str) -> bool:
 
 
 @pytest.mark.oracle
-@given(layers(), st.integers(5, 17), st.integers(0, 99), st.sampled_from(WAYS[VIEWS]), st.data())
-@settings(deadline=None, max_examples=40)
+@given(layers(), st.integers(5, 17), st.integers(0, 99), st.integers(0, 3), st.data())
+@settings(deadline=None, max_examples=25)
 def test_any_bands_compute_what_the_layers_compute(
-    chain: list[Layer], height: int, seed: int, kinds: tuple[Kinds, ...], data: st.DataObject
+    chain: list[Layer], height: int, seed: int, number: int, data: st.DataObject
 ):
     pytest.importorskip("tflite_micro")
     content = network(chain, height=height, seed=seed)
     draft = open_draft(content)
-    changed = draft.with_graph(0, banded(draft.graphs[0], random_bandings(draft, data, stages=3)))
-    file, _ = in_views(changed, kinds, "reference")
+    file, _ = in_form(draft, random_bandings(draft, data, stages=3), VIEWS, number, "reference")
     model = read(file)
-    assert stored.damages(model, "reference") == ()
-    images = [np.random.default_rng(n).integers(-128, 128, (1, height, 6, 3), np.int8) for n in range(2)]
-    runtime = Tflm(file)
-    assert outputs(runtime, images * 2) == outputs(Tflm(content), images) * 2
-    arena = memreport(model, profile="host64").arena
-    assert (arena.head_bytes, arena.total_bytes) == (runtime.arena.head_bytes, runtime.arena.total_bytes)
-    if kinds == (KINDS,):
+    assert_same(content, file, height)
+    if number == 0:
         # All copies but the one of a result with wrong rows, and one that gives the output of the network, are gone.
         made = {tensor.name for tensor in model.subgraphs[0].tensors if ";" in tensor.name}
         left = [o for o in model.subgraphs[0].operators if o.op in ("SLICE", "CONCATENATION")]
@@ -94,19 +92,124 @@ def test_any_bands_compute_what_the_layers_compute(
                    for o in left)  # fmt: skip
 
 
-@given(layers(), st.integers(5, 17), st.sampled_from(WAYS[VIEWS]), st.data())
+def assert_same(content: bytes, file: bytes, height: int) -> None:
+    """TFLM computes the same from both files, in the arena that the report says, and a replay finds nothing."""
+    model = read(file)
+    assert stored.damages(model, "reference") == ()
+    images = [np.random.default_rng(n).integers(-128, 128, (1, height, 6, 3), np.int8) for n in range(2)]
+    runtime = Tflm(file)
+    assert outputs(runtime, images * 2) == outputs(Tflm(content), images) * 2
+    arena = memreport(model, profile="host64").arena
+    assert (arena.head_bytes, arena.total_bytes) == (runtime.arena.head_bytes, runtime.arena.total_bytes)
+
+
+@st.composite
+def equal_bandings(draw: st.DrawFn, draft: Draft) -> list[Banding]:
+    """All layers but the last in one or two stages of bands that are mostly of one height."""
+    found = cuts(draft.graphs[0])
+    last = len(found.layers) - 1
+    positions = [position for position in range(1, last) if found.tensors[position] is not None]
+    middle = draw(st.sampled_from([None, *positions]))
+    bandings = []
+    for first, end in pairwise([0, *([middle] if middle else []), last]):
+        stage = found.stage(first, end - 1)
+        assert stage is not None
+        height = draw(st.integers(1, max(stage.rows // 5, 1)))
+        heights = [draw(st.integers(0, stage.rows // 2))]
+        while sum(heights) < stage.rows:
+            heights.append(min(height, stage.rows - sum(heights)))
+        trimmed = frozenset(index for index in stage.trimmable if draw(st.booleans()))
+        bandings.append(Banding(stage, tuple(filter(None, heights)), draw(st.booleans()), trimmed))
+    return bandings
+
+
+@pytest.mark.oracle
+@given(layers(), st.integers(12, 30), st.integers(0, 99), st.data())
 @settings(deadline=None, max_examples=25)
+def test_any_loop_computes_what_the_layers_compute(chain: list[Layer], height: int, seed: int, data: st.DataObject):
+    pytest.importorskip("tflite_micro")
+    content = network([*chain, Layer("conv", 3, 1, 4)], height=height, seed=seed)
+    draft = open_draft(content)
+    bandings = data.draw(equal_bandings(draft))
+    assume(any(repeated(banding) for banding in bandings))
+    file, _ = in_form(draft, bandings, LOOP, 0, "reference")
+    subgraphs = read(file).subgraphs
+    assert len(subgraphs) == 1 + 2 * sum(bool(repeated(banding)) for banding in bandings)
+    assert_same(content, file, height)
+
+
+@given(layers(), st.integers(5, 17), st.integers(0, 3), st.data())
+@settings(deadline=None, max_examples=20)
 def test_scratch_buffers_keep_clear_of_what_lies_in_others(
-    chain: list[Layer], height: int, kinds: tuple[Kinds, ...], data: st.DataObject
+    chain: list[Layer], height: int, number: int, data: st.DataObject
 ):
     end = [Layer("conv", 3, 1, 4)] if data.draw(st.booleans()) else []
     draft = open_draft(network([*chain, *end], height=height))
-    changed = draft.with_graph(0, banded(draft.graphs[0], random_bandings(draft, data, stages=3)))
-    file, head_bytes = in_views(changed, kinds, "cmsis-nn-dsp")
+    file, head_bytes = in_form(draft, random_bandings(draft, data, stages=3), VIEWS, number, "cmsis-nn-dsp")
     model = read(file)
     assert stored.damages(model, "cmsis-nn-dsp") == ()
     assert scratch_is_apart(model, "cortex-m-cmsis-nn-dsp")
     assert memreport(model, profile="cortex-m-cmsis-nn-dsp").arena.head_bytes <= head_bytes
+
+
+def looping(upward: bool = False) -> tuple[bytes, bytes]:
+    """A network, and the file of it with a loop of four turns."""
+    content = network(CHAIN, height=48, width=6)
+    draft = open_draft(content)
+    stage = cuts(draft.graphs[0]).stage(0, 4)
+    assert stage is not None
+    return content, in_form(draft, [Banding(stage, (2,) * 6, upward, stage.late)], LOOP, 0, "reference")[0]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("upward", [False, True])
+def test_a_loop_is_one_band_long(upward: bool):
+    pytest.importorskip("tflite_micro")
+    content, file = looping(upward)
+    assert_same(content, file, 48)
+    main, body, condition = read(file).subgraphs
+    assert [operator.op for operator in main.operators].count("WHILE") == 1
+    assert [operator.op for operator in body.operators] == [
+        "SLICE", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "DYNAMIC_UPDATE_SLICE",
+        "ADD", "ADD",
+    ]  # fmt: skip
+    assert [operator.op for operator in condition.operators] == ["LESS"]
+    proof = prove_tensors(content, file, name="m")
+    assert proof.compared == proof.tensors > 2
+    assert not proof.in_litert
+
+
+def test_a_loop_that_is_spoilt_does_not_hold():
+    _, file = looping()
+    draft = open_draft(file)
+    places = stored.all_places(draft.model)
+    _, body, condition = draft.graphs
+    constants = {index: tensor for index, tensor in body.tensors.items() if "integer" in tensor.name}
+    sums = [operator for operator in body.operators if operator.op == "ADD"]
+    step = constants[sums[1].inputs[1]]
+    longer = replace(step, data=memoryview(struct.pack("<i", 2 * struct.unpack("<i", step.data or b"")[0])), buffer=-1)
+    spoilt = [
+        draft.with_graph(1, replace(body, tensors={**body.tensors, step.index: longer})),
+        draft.with_graph(1, replace(body, operators=body.operators[:-1])),
+        draft.with_graph(2, replace(condition, operators=())),
+    ]
+    assert stored.damages(draft.model, "reference") == ()
+    for one in spoilt:
+        assert stored.damages(read(finish(replace(one, offsets=places))), "reference") != ()
+    copies = body.operators[0], body.operators[6]
+    for index in (body.inputs[0], copies[0].inputs[0], copies[0].outputs[0], copies[1].inputs[1], copies[1].outputs[0]):
+        moved = [dict(one) for one in places]
+        moved[1][index] += 16
+        assert stored.damages(read(finish(replace(draft, offsets=tuple(moved)))), "reference") != ()
+
+
+def test_kernels_with_scratch_buffers_get_no_loop():
+    pricer = Pricer(open_draft(network(CHAIN, height=48)), "cmsis-nn-dsp", get("cortex-m-cmsis-nn-dsp"), form=LOOP)
+    stage = cuts(pricer.draft.graphs[0]).stage(0, 4)
+    assert stage is not None
+    price = pricer.price([Banding(stage, (2,) * 6, False, stage.late)])
+    assert price is not None
+    assert not pricer.written(price).draft.added
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from firmware_sim.costs import macs
 from firmware_sim.errors import ModelError
 from firmware_sim.memory.account import arena
+from firmware_sim.memory.elements import tensor_bytes
 from firmware_sim.memory.offline import METADATA, OfflinePlan, encode
-from firmware_sim.memory.tail import tail
+from firmware_sim.memory.tail import Tail, tail
+from firmware_sim.model import Model
 from firmware_sim.overlap.plan import plan, profiles_of
 from firmware_sim.overlap.rules import class_of
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding, banded
-from firmware_sim.rewrite.bands.forms import EXPLICIT, WAYS, Kinds, Written, written
+from firmware_sim.rewrite.bands.forms import EXPLICIT, Way, Written, ways
 from firmware_sim.rewrite.draft import Draft, model_of
 
 
@@ -31,7 +34,7 @@ class Price:
         bound_bytes: no plan of these bands has a lower head.
         macs: multiply-accumulates of the network.
         offsets: the plan, by the numbers of the draft.
-        kinds: the way in which it is written (`firmware_sim.rewrite.bands.forms.WAYS`).
+        way: in which of the `firmware_sim.rewrite.bands.forms.ways` it is written.
     """
 
     bandings: tuple[Banding, ...]
@@ -41,7 +44,7 @@ class Price:
     bound_bytes: int
     macs: int
     offsets: Mapping[int, int] = field(repr=False)
-    kinds: Sequence[Kinds] = ()
+    way: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,12 @@ class Pricer:
         subgraph = self.draft.model.subgraphs[0]
         return sum(macs(operator, subgraph.tensors) for operator in subgraph.operators)
 
+    @cached_property
+    def input_bytes(self) -> int:
+        """What no head is below."""
+        subgraph = self.draft.model.subgraphs[0]
+        return sum(tensor_bytes(subgraph.tensors[index]) for index in subgraph.inputs)
+
     def price(self, bandings: Sequence[Banding]) -> Price | None:
         """The price of a choice; None where the kernels could not work with its plan."""
         key = tuple(sorted(bandings, key=lambda one: one.stage.first))
@@ -80,40 +89,48 @@ class Pricer:
 
     def written(self, price: Price) -> Written:
         """The draft of a choice in the form that is asked for."""
-        draft = self.draft_of(price.bandings)
-        return written(draft, model_of(draft), self.form, price.kinds)
+        return next(islice(ways(self.draft, price.bandings, self.form), price.way, None)).file
 
     def _price(self, bandings: tuple[Banding, ...]) -> Price | None:
-        draft = self.draft_of(bandings)
-        model = model_of(draft)
-        tails = {build: tail(model, build, OfflinePlan(())) for build in self.builds}
         extra = sum(one.stage.macs(one.stage.steps(rows, one.trimmed)) for one in bandings for rows in one.bands) - sum(
             one.stage.whole_macs for one in bandings
         )
-        numbers = sorted(draft.graphs[0].tensors)
-        has_variables = any(tensor.is_variable for tensor in model.subgraphs[0].tensors)
-        prices: list[Price] = []
-        # Without bands all ways are one.
-        for kinds in WAYS[self.form] if bandings else WAYS[EXPLICIT]:
-            file = written(draft, model, self.form, kinds)
-            result = model_of(file.draft) if file.storages else model
-            finished = tail(result, self.profile, OfflinePlan(())) if file.storages else tails[self.profile]
-            below_bytes = min((price.arena_bytes - finished.used_bytes for price in prices), default=None)
-            found = plan(
-                model, self.kernels, time_s=self.time_s, tails=list(tails.values()), choices=kinds, seen=file.seen,
-                below_bytes=below_bytes,
-            )  # fmt: skip
-            if found.solution is None:
-                raise ModelError(f"no memory plan: {found.reason}", where=model.path)
-            offsets = {numbers[number]: offset for number, offset in found.offsets[0].items()}
-            words = encode([offsets.get(index) for index in sorted(file.draft.graphs[0].tensors)])
-            planned = replace(result, metadata={**result.metadata, METADATA: memoryview(words)})
-            use = arena(planned, self.profile, None if has_variables else finished)
-            bound_bytes = min(found.solution.bound_bytes, use.head_bytes)
-            prices.append(
-                Price(
-                    bandings, use.needed_bytes, use.head_bytes, use.total_bytes, bound_bytes, self.macs + extra, offsets,
-                    kinds,
-                )
-            )  # fmt: skip
-        return min(prices, key=lambda price: price.arena_bytes)
+        best: Price | None = None
+        model: Model | None = None
+        tails: list[Tail] = []
+        for number, way in enumerate(ways(self.draft, bandings, self.form)):
+            if way.model is not model:
+                model = way.model
+                tails = [tail(model, build, OfflinePlan(())) for build in self.builds]
+            price = self._way_price(way, tails, None if best is None else best.arena_bytes)
+            if price is not None and (best is None or price.arena_bytes < best.arena_bytes):
+                best = replace(price, bandings=bandings, macs=self.macs + extra, way=number)
+        return best
+
+    def _way_price(self, way: Way, tails: Sequence[Tail], had_bytes: int | None) -> Price | None:
+        """The price of one way, without bands and multiplications; not searched for where it is not below `had_bytes`."""
+        has_variables = any(tensor.is_variable for tensor in way.model.subgraphs[0].tensors)
+        result, finished = way.model, tails[self.builds.index(self.profile)]
+        if way.file.draft is not way.draft:
+            result = model_of(way.file.draft)
+            finished = tail(result, self.profile, OfflinePlan(()))
+        if any(request.subgraph for request in finished.scratch):
+            return None  # TFLM would put it over rows that only a later turn of the loop reads
+        below_bytes = None if had_bytes is None else had_bytes - finished.used_bytes
+        if below_bytes is not None and below_bytes <= self.input_bytes:
+            return None
+        found = plan(
+            way.model, self.kernels, time_s=self.time_s, tails=tails, choices=way.choices, seen=way.file.seen,
+            below_bytes=below_bytes, ties=way.ties,
+        )  # fmt: skip
+        if found.solution is None:
+            raise ModelError(f"no memory plan: {found.reason}", where=way.model.path)
+        numbers = sorted(way.draft.graphs[0].tensors)
+        offsets = {numbers[number]: offset for number, offset in found.offsets[0].items()}
+        graphs = (*way.file.draft.graphs, *way.file.draft.added)
+        places = way.file.places(offsets)
+        words = encode([at.get(i) for graph, at in zip(graphs, places, strict=True) for i in sorted(graph.tensors)])
+        planned = replace(result, metadata={**result.metadata, METADATA: memoryview(words)})
+        use = arena(planned, self.profile, None if has_variables else finished)
+        bound_bytes = min(found.solution.bound_bytes, use.head_bytes)
+        return Price((), use.needed_bytes, use.head_bytes, use.total_bytes, bound_bytes, 0, offsets)

@@ -130,10 +130,10 @@ def cut_behind(content: bytes, tensor: int) -> bytes:
         if tensor in (*operator.inputs, *operator.outputs)
     )
     end = next(ends)
-    places = stored.places(draft.model)
+    places = stored.all_places(draft.model)
     shorter = draft.with_graph(0, replace(graph, operators=graph.operators[:end], outputs=(tensor,)))
     root = shorter.root.replaced(signature_defs=None)
-    return finish(replace(shorter, root=root, offsets=(places,) if places else None))
+    return finish(replace(shorter, root=root, offsets=places if any(places) else None))
 
 
 def _arrays(model: Model, number: int) -> list[Array]:

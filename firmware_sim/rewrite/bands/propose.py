@@ -8,16 +8,16 @@ first is the lowest, because all of the source is still there. Dynamic programmi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
 from firmware_sim.memory import sizes
 from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.tail import tail
-from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.build import Banding, repeated
 from firmware_sim.rewrite.bands.estimate import Distances, StageCosts
-from firmware_sim.rewrite.bands.forms import EXPLICIT
+from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.stage import Cuts, Stage, cuts
@@ -26,6 +26,11 @@ from firmware_sim.rewrite.order_costs import order_costs
 _MOST_STATES: Final = 8  # choices kept per cut, none of them worse than another in both tail and multiplications
 _MOST_BANDS: Final = 40
 _MOST_LAYERS: Final = 30
+# What a loop has beside the operators of a band: WHILE, SLICE, DYNAMIC_UPDATE_SLICE, two ADD and LESS with their tensors,
+# data of kernels and builtin data, two subgraphs.
+_LOOP_NODES: Final = 6
+_LOOP_TENSORS: Final = 24
+_LOOP_BYTES: Final = 250
 
 
 class Choice(NamedTuple):
@@ -149,6 +154,26 @@ class Proposer:
                 banding = Banding(costs.stage, heights, upward, costs.trimmed)
                 extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
                 yield Choice(self._tail_bytes(costs, banding), extra, (banding,))
+                for equal in self._equal(costs, banding, limit_bytes) if self.pricer.form == LOOP else ():
+                    extra = sum(costs.macs(rows) for rows in equal.bands) - costs.stage.whole_macs
+                    yield Choice(self._tail_bytes(costs, equal, repeated(equal)), extra, (equal,))
+
+    def _equal(self, costs: StageCosts, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
+        """Bands of one height, the highest that keep the limit, for a loop; the rows that are left come first, or last.
+
+        `banding` has the highest band at each place, so that no others are higher than its lowest but the last.
+        """
+        rows = banding.stage.rows
+        heights = banding.heights[1:] if banding.upward else banding.heights[:-1]
+        for is_first in (False, True):
+            for height in range(min(*heights, rows // 3), 0, -1):
+                whole, left = divmod(rows, height)
+                rest = (left,) if left else ()
+                equal = replace(banding, heights=(*rest, *[height] * whole) if is_first else (*[height] * whole, *rest))
+                if all(costs.peak(band, equal.upward) <= limit_bytes for band in equal.bands):
+                    if repeated(equal) and (left or not is_first):
+                        yield equal
+                    break
 
     def _stage(self, first: int, last: int) -> list[StageCosts]:
         if (first, last) not in self.known:
@@ -177,7 +202,7 @@ class Proposer:
             done += height
         return tuple(reversed(heights)) if upward else tuple(heights)
 
-    def _tail_bytes(self, costs: StageCosts, banding: Banding) -> int:
+    def _tail_bytes(self, costs: StageCosts, banding: Banding, run: range = range(0)) -> int:
         copies, tensor, node = self._prices
         stage = costs.stage
         total = -sum(copies[one.operator.index] for one in stage.layers)
@@ -185,7 +210,12 @@ class Proposer:
         copy = node + 2 * tensor
         # What is cut off the result is copied to where the result is.
         cut = copy if self.pricer.form == EXPLICIT else tensor
-        for rows in banding.bands:
+        if run:
+            weights = 2 * len(stage.layers)
+            total += _LOOP_NODES * node + (_LOOP_TENSORS + weights) * tensor + _LOOP_BYTES
+        for number, rows in enumerate(banding.bands):
+            if number in run[1:]:
+                continue
             total += sum(copies[one.operator.index] for one in stage.layers)
             total += sum(copy if index == stage.result else cut for index, _ in _cuts(stage, costs, rows))
         return total

@@ -17,7 +17,7 @@ from firmware_sim.overlap.plan import profiles_of
 from firmware_sim.overlap.rules import ANY
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding
-from firmware_sim.rewrite.bands.forms import EXPLICIT, FORMS, numbered
+from firmware_sim.rewrite.bands.forms import EXPLICIT, FORMS
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.reasons import reason_against, unfit
 from firmware_sim.rewrite.bands.search import Goal, Progress, Search, ladder
@@ -187,8 +187,8 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
     """The file of a choice and its account; None where some build would get worse, or a kernel could not bear the plan."""
     pricer = search.pricer
     file = pricer.written(price)
-    metadata = {RECORD: stored.record(kernels, bands=pricer.form, storages=numbered(file))}
-    result = finish(replace(file.draft, offsets=(price.offsets,), metadata=metadata))
+    metadata = {RECORD: stored.record(kernels, bands=pricer.form, storages=file.storages())}
+    result = finish(replace(file.draft, offsets=file.places(price.offsets), metadata=metadata))
     model = read(result, name=name)
     if stored.damages(model, kernels):
         return None
@@ -207,7 +207,7 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
         kernels=kernels,
         before=plain.before,
         after=new[profile.id],
-        passes=(*passes, _use("bands", new[profile.id])),
+        passes=(*passes, replace(_use("bands", new[profile.id]), macs=price.macs)),
         builds=tuple(BuildUse.of(build, old[build.id], new[build.id]) for build in builds),
         bound_bytes=price.bound_bytes,
         floor_bytes=floor_bytes(model_of(pricer.draft_of(price.bandings))),
@@ -258,7 +258,10 @@ def _rungs(prices: Sequence[Price], chosen: Price | None) -> tuple[Rung, ...]:
 
 
 def _new_operators(before: bytes, after: bytes) -> tuple[str, ...]:
-    kinds = [{operator.op for operator in read(content).subgraphs[0].operators} for content in (before, after)]
+    kinds = [
+        {operator.op for subgraph in read(content).subgraphs for operator in subgraph.operators}
+        for content in (before, after)
+    ]
     return tuple(sorted(kinds[1] - kinds[0]))
 
 
