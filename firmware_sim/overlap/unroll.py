@@ -66,18 +66,24 @@ class Unrolled:
     def _loop(self, operator: Operator, given: Sequence[int]) -> None:
         condition, body = operator.option("cond_subgraph_index"), operator.option("body_subgraph_index")
         asked, turn = self._model.subgraphs[condition], self._model.subgraphs[body]
-        counters = tuple(index + self._bases[body] for index in turn.inputs)
-        state = [self._integer(index, {}) for index in given]
+        inner = tuple(index + self._bases[body] for index in turn.inputs)
+        fixed = {index for index, held in zip(inner, given, strict=True) if self.tensors[held].data is None}
+        for index, held in zip(inner, given, strict=True):
+            if index in fixed and self.places.get(index) != self.places.get(held):
+                raise _other("it would copy rows to another place")
+        counters = tuple(index for index in inner if index not in fixed)
+        state = [0 if index in fixed else self._integer(held, {}) for index, held in zip(inner, given, strict=True)]
         self._emit(Operator(-1, "WHILE", 1, (), counters))
         for _ in range(_MOST_TURNS):
             left = self._is_left(asked, condition, state)
             self._emit(Operator(-1, "LESS", 1, counters, (asked.outputs[0] + self._bases[condition],)))
             if not left:
                 return
-            values = dict(zip(counters, state, strict=True))
+            values = {index: value for index, value in zip(inner, state, strict=True) if index not in fixed}
             for one in turn.operators:
                 self._operator(one, body, values)
-            state = [self._integer(index + self._bases[body], values) for index in turn.outputs]
+            after = [index + self._bases[body] for index in turn.outputs]
+            state = [0 if index in fixed else self._integer(index, values) for index in after]
         raise _other("it does not end")
 
     def _is_left(self, asked: Subgraph, number: int, state: Sequence[int]) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,20 @@ from support.random_bands import layers, outputs, random_bandings
 
 from firmware_sim import memreport, read
 from firmware_sim.errors import InternalError, UsageError
-from firmware_sim.memory.offline import METADATA, RECORD, encode
+from firmware_sim.lifetimes import lifetimes
+from firmware_sim.memory.offline import METADATA, RECORD, OfflinePlan, encode, offline_plan
+from firmware_sim.memory.tail import tail
 from firmware_sim.model import Model, Operator, Tensor
 from firmware_sim.overlap import stored
-from firmware_sim.overlap.plan import plan
+from firmware_sim.overlap.plan import plan, profiles_of
 from firmware_sim.overlap.replay import replay
 from firmware_sim.overlap.standing import standing
+from firmware_sim.overlap.unroll import Unrolled
 from firmware_sim.profiles import get
 from firmware_sim.report.bands import BandsReport, render
 from firmware_sim.report.bands.json import schema
 from firmware_sim.rewrite.bands.build import Banding, repeated
 from firmware_sim.rewrite.bands.forms import FORMS, LOOP, VIEWS, ways
-from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.proof import prove_tensors
 from firmware_sim.rewrite.bands.run import bands
 from firmware_sim.rewrite.bands.stage import cuts
@@ -44,7 +47,9 @@ CHAIN = [Layer("conv", 3, 2, 8), Layer("dw", 3), Layer("conv", 1, 1, 24), Layer(
 
 def in_form(draft: Draft, bandings: Sequence[Banding], form: str, number: int, kernels: str) -> tuple[bytes, int]:
     """The file of one way to write bands, and the head that was planned for it."""
-    possible = list(ways(draft, bandings, form))
+    model = draft.model
+    tails = [tail(model, build, OfflinePlan(())) for build in profiles_of(kernels)]
+    possible = list(ways(draft, bandings, form, {request.operator for one in tails for request in one.scratch}))
     way = possible[number % len(possible)]
     found = plan(way.model, kernels, time_s=0.2, choices=way.choices, seen=way.file.seen, ties=way.ties)
     indices = sorted(way.draft.graphs[0].tensors)
@@ -57,19 +62,23 @@ def in_form(draft: Draft, bandings: Sequence[Banding], form: str, number: int, k
 
 def scratch_is_apart(model: Model, profile: str) -> bool:
     """The replay, with an operator in front of each other one that writes the scratch buffers which TFLM gives it."""
-    subgraph = model.subgraphs[0]
-    tensors, places = list(subgraph.tensors), stored.places(model)
-    operators: list[Operator] = []
+    turns = Unrolled(model, offline_plan(model), stored.recorded_storages(model))
+    tensors, places = list(turns.tensors), dict(turns.places)
+    bases = [0, *accumulate(len(subgraph.tensors) for subgraph in model.subgraphs)]
+    times = lifetimes(model).operators
     buffers = [one for one in memreport(model, profile=profile).buffers if one.kind == "scratch"]
-    for operator in subgraph.operators:
+    operators: list[Operator] = []
+    for operator in turns.subgraph.operators:
+        number = bisect_right(bases, operator.outputs[0]) - 1
         for buffer in buffers:
-            if buffer.first == operator.index + 1:
+            if operator.index >= 0 and number < len(bases) - 1 and buffer.first == times[number, operator.index].first:
                 places[len(tensors)] = buffer.offset
                 operators.append(Operator(-1, "CUSTOM", 1, (), (len(tensors),), is_custom=True))
                 tensors.append(Tensor(len(tensors), buffer.name, (buffer.bytes,), "INT8", 0))
         operators.append(operator)
-    whole = replace(subgraph, tensors=tuple(tensors), operators=tuple(operators))
-    return replay(whole, tensors, places, "cmsis-nn-dsp", stored.recorded_storages(model)) == ()
+    assert not buffers or len(operators) > len(turns.subgraph.operators)
+    whole = replace(turns.subgraph, tensors=tuple(tensors), operators=tuple(operators))
+    return replay(whole, tensors, places, "cmsis-nn-dsp", turns.storages) == ()
 
 
 @pytest.mark.oracle
@@ -203,13 +212,28 @@ def test_a_loop_that_is_spoilt_does_not_hold():
         assert stored.damages(read(finish(replace(draft, offsets=tuple(moved)))), "reference") != ()
 
 
-def test_kernels_with_scratch_buffers_get_no_loop():
-    pricer = Pricer(open_draft(network(CHAIN, height=48)), "cmsis-nn-dsp", get("cortex-m-cmsis-nn-dsp"), form=LOOP)
-    stage = cuts(pricer.draft.graphs[0]).stage(0, 4)
+@given(layers(), st.integers(12, 30), st.data())
+@settings(deadline=None, max_examples=15)
+def test_scratch_buffers_keep_clear_of_what_later_turns_read(chain: list[Layer], height: int, data: st.DataObject):
+    draft = open_draft(network([*chain, Layer("conv", 3, 1, 4)], height=height))
+    bandings = data.draw(equal_bandings(draft))
+    assume(any(repeated(banding) for banding in bandings))
+    model = read(in_form(draft, bandings, LOOP, 0, "cmsis-nn-dsp")[0])
+    assert len(model.subgraphs) > 1
+    assert stored.damages(model, "cmsis-nn-dsp") == ()
+    assert scratch_is_apart(model, "cortex-m-cmsis-nn-dsp")
+
+
+@pytest.mark.oracle
+def test_a_source_that_is_held_for_scratch_buffers_stays_as_it_is():
+    pytest.importorskip("tflite_micro")
+    content = network(CHAIN, height=48, width=6)
+    draft = open_draft(content)
+    stage = cuts(draft.graphs[0]).stage(0, 4)
     assert stage is not None
-    price = pricer.price([Banding(stage, (2,) * 6, False, stage.late)])
-    assert price is not None
-    assert not pricer.written(price).draft.added
+    file, _ = in_form(draft, [Banding(stage, (2,) * 6, True, stage.late)], LOOP, 0, "any")
+    assert [len(subgraph.inputs) for subgraph in read(file).subgraphs] == [1, 3, 3]
+    assert_same(content, file, 48)
 
 
 @pytest.fixture(scope="module")

@@ -106,13 +106,15 @@ class Way:
     file: Written
 
 
-def ways(draft: Draft, bandings: Sequence[Banding], form: str) -> Iterator[Way]:
-    """The ways to write bands in one of the `FORMS`, of which the best is to be taken; always the same ones in one order."""
-    planned = draft.with_graph(0, banded(draft.graphs[0], bandings))
-    model = model_of(planned)
-    if form == EXPLICIT or not bandings:
-        yield Way(planned, model, CHOICES, {}, Written(planned))
-        return
+def ways(draft: Draft, bandings: Sequence[Banding], form: str, scratch: Collection[int] = ()) -> Iterator[Way]:
+    """The ways to write bands, of which the best is to be taken; always the same ones in one order.
+
+    Args:
+        draft: without bands.
+        bandings: the bands.
+        form: one of the `FORMS`.
+        scratch: operators that ask for scratch buffers.
+    """
     if form == LOOP:
         graph, runs = banded_in_loops(draft.graphs[0], bandings)
         if runs:
@@ -120,12 +122,18 @@ def ways(draft: Draft, bandings: Sequence[Banding], form: str) -> Iterator[Way]:
             numbers = {index: number for number, index in enumerate(sorted(graph.tensors))}
             ties = {numbers[other]: numbers[one] for run in runs for one, other in run.ties()}
             rolled_model = model_of(rolled)
-            yield Way(rolled, rolled_model, (KINDS,), ties, _bare(rolled, rolled_model, KINDS, runs))
+            yield Way(rolled, rolled_model, (KINDS,), ties, _bare(rolled, rolled_model, KINDS, runs, scratch))
+            return
+    planned = draft.with_graph(0, banded(draft.graphs[0], bandings))
+    model = model_of(planned)
+    if form == EXPLICIT or not bandings:
+        yield Way(planned, model, CHOICES, {}, Written(planned))
+        return
     for kinds in VIEW_CHOICES:
         yield Way(planned, model, (kinds,), {}, _bare(planned, model, kinds, ()))
 
 
-def _bare(draft: Draft, model: Model, kinds: Kinds, runs: Sequence[Run]) -> Written:
+def _bare(draft: Draft, model: Model, kinds: Kinds, runs: Sequence[Run], scratch: Collection[int] = ()) -> Written:
     """A draft without the copies that are onto themselves."""
     graph, subgraph = draft.graphs[0], model.subgraphs[0]
     numbers = sorted(graph.tensors)
@@ -144,7 +152,7 @@ def _bare(draft: Draft, model: Model, kinds: Kinds, runs: Sequence[Run]) -> Writ
     seen = _seen(model_of(draft.with_graph(0, bare)), kept, sorted(bare.tensors), numbers, model)
     if not runs:
         return Written(draft.with_graph(0, bare), inside, seen)
-    loops, more = looped(bare, graph.tensors, runs)
+    loops, more = looped(bare, graph.tensors, runs, scratch)
     return Written(replace(draft, graphs=loops[:1], added=loops[1:]), {**inside, **more}, seen)
 
 

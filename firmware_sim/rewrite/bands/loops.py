@@ -1,15 +1,15 @@
 """Writes bands of one shape as one WHILE of TFLM: the operators of one band, and counters of where its rows are.
 
 The body copies rows of the source to a fixed place (SLICE at a counter), computes there, and copies the rows of the result
-to where they belong (DYNAMIC_UPDATE_SLICE at another). Source and result are no variables of the loop: the body has tensors
-of its own at their places, which nothing writes, as the form `views` has them. Counters of body and condition share one
-place, so that TFLM copies them onto themselves.
+to where they belong (DYNAMIC_UPDATE_SLICE at another). For source and result the body has tensors of its own at their
+places, which nothing writes, as the form `views` has them. Counters of body and condition share one place, so that TFLM
+copies them onto themselves.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -23,7 +23,7 @@ _COUNTER_BYTES: Final = 16  # each counter in a place of its own, as TFLM would 
 
 
 def looped(
-    main: DraftGraph, tensors: Mapping[int, Tensor], runs: Sequence[Run]
+    main: DraftGraph, tensors: Mapping[int, Tensor], runs: Sequence[Run], scratch: Collection[int]
 ) -> tuple[tuple[DraftGraph, ...], dict[int, View]]:
     """A graph with loops, and the graphs of their bodies and conditions; and which tensors lie in others.
 
@@ -31,8 +31,9 @@ def looped(
         main: a graph in which nothing copies bytes onto themselves, with all bands.
         tensors: those of the graph before such copies were left out.
         runs: the bands that loops are made of.
+        scratch: operators of the file that ask for scratch buffers.
     """
-    writer = _Writer(dict(tensors), dict(main.copies), next=max((*tensors, *main.copies)) + 1)
+    writer = _Writer(dict(tensors), dict(main.copies), scratch, next=max((*tensors, *main.copies)) + 1)
     kept = {operator.outputs[0] for operator in main.operators}
     loops = {run.counter: writer.loop(run, kept, 1 + 2 * number) for number, run in enumerate(runs)}
     inner = {operator.outputs[0] for run in runs for band in run.bands for operator in band}
@@ -47,6 +48,7 @@ def looped(
 class _Writer:
     tensors: dict[int, Tensor]
     copies: dict[int, int]
+    scratch: Collection[int]
     next: int
     graphs: list[DraftGraph] = field(default_factory=list)
     inside: dict[int, View] = field(default_factory=dict)
@@ -68,17 +70,31 @@ class _Writer:
             elif operator.outputs[0] in kept:
                 body.append(operator)
         following = [self.counter(run, place, "next") for place in range(2)]
+        inner, left, outer = self.held(first, source)
         for counter, step, after in zip(counters, steps, following, strict=True):
             body.append(_made("ADD", (counter, self.integer(step)), after, {"fused_activation_function": 0}))
-        self.graphs.append(DraftGraph({}, tuple(body), tuple(counters), tuple(following)))
+        self.graphs.append(DraftGraph({}, tuple(body), (*counters, *inner), (*following, *inner)))
         asked = [self.counter(run, place, "condition") for place in range(2)]
         is_left = self.new(Tensor(0, f"sapool/left{number}", (1,), "BOOL", 0), View(run.counter, 2 * _COUNTER_BYTES))
         bounds = (asked[1], self.integer(count * steps[1])) if steps[1] > 0 else (self.integer(-1), asked[1])
-        self.graphs.append(DraftGraph({}, (_made("LESS", bounds, is_left),), tuple(asked), (is_left,)))
-        given = tuple(self.integer(start) for start in starts)
-        result = tuple(self.counter(run, place, "end") for place in range(2))
+        self.graphs.append(DraftGraph({}, (_made("LESS", bounds, is_left),), (*asked, *left), (is_left,)))
+        given = (*(self.integer(start) for start in starts), *([source] if inner else []))
+        result = (*(self.counter(run, place, "end") for place in range(2)), *outer)
         options = {"cond_subgraph_index": number + 1, "body_subgraph_index": number}
         return Operator(NEW_OPERATOR, "WHILE", 1, given, result, options)
+
+    def held(self, band: Sequence[Operator], source: int) -> list[list[int]]:
+        """The source for body, condition and result of a loop in which there are scratch buffers.
+
+        What a WHILE is given is in use for TFLM until it ends, so that no scratch buffer is put over rows that a later turn
+        reads. It is copied onto itself at each turn, which takes time, and nothing else.
+        """
+        if not any(operator.index in self.scratch for operator in band):
+            return [[], [], []]
+        whole = self.tensors[source]
+        made = [self.new(replace(whole, name=f"{whole.name};held{self.next}"), View(source, 0)) for _ in range(3)]
+        self.copies.update(dict.fromkeys(made, self.copies.get(source, source)))
+        return [[index] for index in made]
 
     def copied(self, run: Run, operator: Operator, source: int, counters: Sequence[int]) -> Operator:
         """A copy of rows at a counter; maps are rows of bytes for it."""

@@ -17,8 +17,8 @@ from firmware_sim.model import Model
 from firmware_sim.overlap.plan import plan, profiles_of
 from firmware_sim.overlap.rules import class_of
 from firmware_sim.profiles import Profile
-from firmware_sim.rewrite.bands.build import Banding, banded
-from firmware_sim.rewrite.bands.forms import EXPLICIT, Way, Written, ways
+from firmware_sim.rewrite.bands.build import Banding, banded, repeated
+from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP, Way, Written, ways
 from firmware_sim.rewrite.draft import Draft, model_of
 
 
@@ -76,6 +76,12 @@ class Pricer:
         subgraph = self.draft.model.subgraphs[0]
         return sum(tensor_bytes(subgraph.tensors[index]) for index in subgraph.inputs)
 
+    @cached_property
+    def scratch(self) -> frozenset[int]:
+        """Operators that ask for scratch buffers, in any of the builds."""
+        tails = [tail(self.draft.model, build, OfflinePlan(())) for build in self.builds]
+        return frozenset(request.operator for one in tails for request in one.scratch)
+
     def price(self, bandings: Sequence[Banding]) -> Price | None:
         """The price of a choice; None where the kernels could not work with its plan."""
         key = tuple(sorted(bandings, key=lambda one: one.stage.first))
@@ -83,13 +89,17 @@ class Pricer:
             self.known[key] = self._price(key)
         return self.known[key]
 
+    def has_loops(self, bandings: Sequence[Banding]) -> bool:
+        """Some of the bands are written as a loop."""
+        return self.form == LOOP and any(repeated(banding) for banding in bandings)
+
     def draft_of(self, bandings: Sequence[Banding]) -> Draft:
         """The draft with its stages in bands."""
         return self.draft.with_graph(0, banded(self.draft.graphs[0], bandings))
 
     def written(self, price: Price) -> Written:
         """The draft of a choice in the form that is asked for."""
-        return next(islice(ways(self.draft, price.bandings, self.form), price.way, None)).file
+        return next(islice(ways(self.draft, price.bandings, self.form, self.scratch), price.way, None)).file
 
     def _price(self, bandings: tuple[Banding, ...]) -> Price | None:
         extra = sum(one.stage.macs(one.stage.steps(rows, one.trimmed)) for one in bandings for rows in one.bands) - sum(
@@ -98,7 +108,7 @@ class Pricer:
         best: Price | None = None
         model: Model | None = None
         tails: list[Tail] = []
-        for number, way in enumerate(ways(self.draft, bandings, self.form)):
+        for number, way in enumerate(ways(self.draft, bandings, self.form, self.scratch)):
             if way.model is not model:
                 model = way.model
                 tails = [tail(model, build, OfflinePlan(())) for build in self.builds]
@@ -114,8 +124,6 @@ class Pricer:
         if way.file.draft is not way.draft:
             result = model_of(way.file.draft)
             finished = tail(result, self.profile, OfflinePlan(()))
-        if any(request.subgraph for request in finished.scratch):
-            return None  # TFLM would put it over rows that only a later turn of the loop reads
         below_bytes = None if had_bytes is None else had_bytes - finished.used_bytes
         if below_bytes is not None and below_bytes <= self.input_bytes:
             return None

@@ -17,7 +17,7 @@ from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.tail import tail
 from firmware_sim.rewrite.bands.build import Banding, repeated
 from firmware_sim.rewrite.bands.estimate import Distances, StageCosts
-from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP
+from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.stage import Cuts, Stage, cuts
@@ -47,7 +47,7 @@ class Proposer:
 
     pricer: Pricer
     known: dict[tuple[int, int], list[StageCosts]] = field(default_factory=dict)
-    chosen: dict[tuple[int, int, int, bool], list[Choice]] = field(default_factory=dict)
+    chosen: dict[tuple[int, int, int, bool, bool], list[Choice]] = field(default_factory=dict)
 
     @cached_property
     def cuts(self) -> Cuts:
@@ -102,7 +102,13 @@ class Proposer:
         return copies, tensor, node
 
     def best(
-        self, limit_bytes: int, most_macs: int, *, upward: tuple[bool, ...] = (False,), most: int = 3
+        self,
+        limit_bytes: int,
+        most_macs: int,
+        *,
+        upward: tuple[bool, ...] = (False,),
+        most: int = 3,
+        in_loops: bool = False,
     ) -> list[Choice]:
         """The cheapest choices in which nothing needs more than the limit, by the tail; none where there is none.
 
@@ -111,6 +117,7 @@ class Proposer:
             most_macs: multiply-accumulates that the bands may add.
             upward: whether each stage begins with its lowest rows, over and over.
             most: how many.
+            in_loops: bands of one height as well, for loops.
         """
         states: dict[int, list[Choice]] = {0: [Choice(0, 0, ())]}
         for number, position in enumerate(self.positions[:-1]):
@@ -133,28 +140,28 @@ class Proposer:
                             one.macs + choice.macs,
                             one.bandings + choice.bandings,
                         )
-                        for choice in self.options(position, end - 1, limit_bytes, order)
+                        for choice in self.options(position, end - 1, limit_bytes, order, in_loops)
                         if one.macs + choice.macs <= most_macs
                     )
             for end, choices in states.items():
                 states[end] = _undominated(choices)
         return sorted(states.get(self.positions[-1], []), key=lambda one: one.tail_bytes)[:most]
 
-    def options(self, first: int, last: int, limit_bytes: int, upward: bool) -> list[Choice]:
+    def options(self, first: int, last: int, limit_bytes: int, upward: bool, in_loops: bool = False) -> list[Choice]:
         """A stage with the highest bands that the limit allows, per way of cutting wrong rows off."""
-        key = first, last, limit_bytes, upward
+        key = first, last, limit_bytes, upward, in_loops
         if key not in self.chosen:
             self.chosen[key] = list(self._options(*key))
         return self.chosen[key]
 
-    def _options(self, first: int, last: int, limit_bytes: int, upward: bool) -> Iterator[Choice]:
+    def _options(self, first: int, last: int, limit_bytes: int, upward: bool, in_loops: bool) -> Iterator[Choice]:
         for costs in self._stage(first, last):
             heights = self._heights(costs, limit_bytes, upward)
             if heights is not None and len(heights) > 1:
                 banding = Banding(costs.stage, heights, upward, costs.trimmed)
                 extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
                 yield Choice(self._tail_bytes(costs, banding), extra, (banding,))
-                for equal in self._equal(costs, banding, limit_bytes) if self.pricer.form == LOOP else ():
+                for equal in self._equal(costs, banding, limit_bytes) if in_loops else ():
                     extra = sum(costs.macs(rows) for rows in equal.bands) - costs.stage.whole_macs
                     yield Choice(self._tail_bytes(costs, equal, repeated(equal)), extra, (equal,))
 

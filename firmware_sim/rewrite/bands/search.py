@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Final
 
 from firmware_sim.memory.elements import round_up
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import LOOP
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.propose import Choice, Proposer
 
@@ -68,11 +69,16 @@ class Search:
         return tuple(self.ranked())
 
     def starts(self) -> list[Price]:
-        """The best choices of different stages."""
-        found: dict[tuple[tuple[int, int, bool], ...], Price] = {}
+        """The best choices of different stages; with and without loops, where there are loops."""
+        found: dict[tuple[bool, tuple[tuple[int, int, bool], ...]], Price] = {}
         for price in self.ranked():
-            found.setdefault(tuple((b.stage.first, b.stage.last, b.upward) for b in price.bandings), price)
-        return list(found.values())[:_STARTS]
+            stages = tuple((b.stage.first, b.stage.last, b.upward) for b in price.bandings)
+            found.setdefault((self.pricer.has_loops(price.bandings), stages), price)
+        return [
+            price
+            for in_loops in (False, True)
+            for price in [one for (looped, _), one in found.items() if looped == in_loops][:_STARTS]
+        ]
 
     def ranked(self) -> list[Price]:
         """What is allowed, the best first, then the rest."""
@@ -85,8 +91,8 @@ class Search:
         for limit in limits:
             self.progress(f"bands within {limit:,} bytes")
             seen: dict[tuple[Banding, ...], Choice] = {}
-            for order in _ORDERS:
-                choices = self.proposer.best(limit, int(own * _BEYOND), upward=order, most=8)
+            for order, in_loops in product(_ORDERS, (False, True) if self.pricer.form == LOOP else (False,)):
+                choices = self.proposer.best(limit, int(own * _BEYOND), upward=order, most=8, in_loops=in_loops)
                 allowed = [choice for choice in choices if choice.macs <= own]
                 for choice in (*allowed[:1], *choices[:1]):
                     seen.setdefault(choice.bandings, choice)
