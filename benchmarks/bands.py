@@ -44,7 +44,7 @@ def row(path: Path, kernels: str, form: str) -> dict[str, object]:
     result = bands(content, kernels=kernels, form=form, name=path.name)
     seconds = time.process_time() - start
     shrunk = result.shrunk
-    macs = sum(layer.macs for layer in shrunk.after.layers)
+    macs = shrunk.passes[-1].macs if shrunk.passes else result.macs
     return {
         "model": path.name,
         "kernels": kernels,

@@ -145,6 +145,8 @@ def test_any_loop_computes_what_the_layers_compute(chain: list[Layer], height: i
     subgraphs = read(file).subgraphs
     assert len(subgraphs) == 1 + 2 * sum(bool(repeated(banding)) for banding in bandings)
     assert_same(content, file, height)
+    for subgraph, places in zip(subgraphs, stored.all_places(read(file)), strict=True):
+        assert all(place % 4 == 0 for index, place in places.items() if subgraph.tensors[index].type == "INT32")
 
 
 @given(layers(), st.integers(5, 17), st.integers(0, 3), st.data())

@@ -83,6 +83,17 @@ def test_what_is_reckoned_for_other_forms_is_hardly_ever_above_what_they_need(fo
         assert 0.98 * search.arena_bytes(choice) <= price.arena_bytes <= 1.3 * search.arena_bytes(choice)
 
 
+def test_the_result_of_a_loop_grows_over_rows_of_its_source():
+    prices = pricer(form=LOOP)
+    stage = cuts(prices.draft.graphs[0]).stage(0, 3)
+    assert stage is not None
+    price = prices.price([Banding(stage, (1,) * stage.rows, False, stage.late)])
+    assert price is not None
+    assert price.way == 0
+    tensors = prices.draft.graphs[0].tensors
+    assert price.head_bytes < tensors[stage.source].elements + tensors[stage.result].elements
+
+
 def test_what_is_found_without_loops_is_found_with_them_too():
     best = {form: Search(pricer(form=form), Goal(10**9)).run()[0] for form in (EXPLICIT, VIEWS, LOOP)}
     assert best[LOOP].arena_bytes <= best[VIEWS].arena_bytes <= best[EXPLICIT].arena_bytes

@@ -54,7 +54,7 @@ class Banding:
 
 
 COPY: Final = "DYNAMIC_UPDATE_SLICE"
-"""The operator that stands for a copy of rows in a loop; "begin" is the first of them. Nothing may overlap there."""
+"""The operator that stands for a copy of rows in a loop; its option "begin" is the first row. Nothing overlaps there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,9 @@ Kinds = Collection[str]
 VIEW_CHOICES: Final[tuple[Kinds, ...]] = (KINDS, {CUTS}, {PARTS}, ())
 """Tensors that lie inside others; a copy into a place that is free is sometimes better than none."""
 
+_MOST_UNROLLED: Final = 16
+"""Bands beyond which views lose against a loop what their copies could gain, and take long to plan."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -123,6 +126,8 @@ def ways(draft: Draft, bandings: Sequence[Banding], form: str, scratch: Collecti
             ties = {numbers[other]: numbers[one] for run in runs for one, other in run.ties()}
             rolled_model = model_of(rolled)
             yield Way(rolled, rolled_model, (KINDS,), ties, _bare(rolled, rolled_model, KINDS, runs, scratch))
+            if sum(len(one.heights) for one in bandings) > _MOST_UNROLLED:
+                return
     planned = draft.with_graph(0, banded(draft.graphs[0], bandings))
     model = model_of(planned)
     if form == EXPLICIT or not bandings:
