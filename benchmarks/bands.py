@@ -1,6 +1,6 @@
 """Arena of models with their early layers in bands, held against TFLM: benchmarks/results/bands.csv.
 
-    python benchmarks/bands.py MODEL.tflite[:KERNELS] ...
+    python benchmarks/bands.py MODEL.tflite[:KERNELS[:FORM]] ...
 
 For each file: the arena as TFLM plans it, after `sapool shrink`, and with bands within 10% more multiply-accumulates; and
 CPU seconds of the search. Files for reference kernels are run in TFLM beside the original, on three random inputs.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.run import bands
 from firmware_sim.rewrite.shrink import shrink
 from firmware_sim.run.tflm import Tflm
@@ -23,6 +24,7 @@ RESULT = Path(__file__).parent / "results" / "bands.csv"
 COLUMNS = (
     "model",
     "kernels",
+    "form",
     "profile",
     "stock",
     "shrink",
@@ -36,16 +38,17 @@ COLUMNS = (
 )
 
 
-def row(path: Path, kernels: str) -> dict[str, object]:
+def row(path: Path, kernels: str, form: str) -> dict[str, object]:
     content = path.read_bytes()
     start = time.process_time()
-    result = bands(content, kernels=kernels, name=path.name)
+    result = bands(content, kernels=kernels, form=form, name=path.name)
     seconds = time.process_time() - start
     shrunk = result.shrunk
-    macs = sum(layer.macs for layer in shrunk.after.layers)
+    macs = shrunk.passes[-1].macs if shrunk.passes else result.macs
     return {
         "model": path.name,
         "kernels": kernels,
+        "form": form,
         "profile": shrunk.before.profile.id,
         "stock": shrunk.before.arena.total_bytes,
         "shrink": shrink(content, kernels=kernels, name=path.name).after.arena.total_bytes,
@@ -80,8 +83,8 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for argument in sys.argv[1:]:
-            name, _, kernels = argument.partition(":")
-            found = row(Path(name), kernels or "reference")
+            name, kernels, form = (*argument.split(":"), "", "")[:3]
+            found = row(Path(name), kernels or "reference", form or EXPLICIT)
             writer.writerow(found)
             file.flush()
             print(*found.values())

@@ -6,6 +6,8 @@ windows.py   where convolutions and pools read
 views.py     tensors that lie inside others
 layout.py    the blocks of a plan, and how far apart they have to be
 distance.py  how far above its output an input has to begin
+storage.py   tensors that share memory though no operator says so
+unroll.py    loops as one row of operators
 replay.py    checks a finished plan step by step, without these distances
 standing.py  how the plan of a file stands to the kernels of a profile
 """

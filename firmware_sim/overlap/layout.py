@@ -18,7 +18,7 @@ from firmware_sim.memory.head import HeadBuffer
 from firmware_sim.model import Model, Operator, Tensor
 from firmware_sim.overlap.distance import distance_bytes
 from firmware_sim.overlap.rules import rules
-from firmware_sim.overlap.views import KINDS, View, cut, views
+from firmware_sim.overlap.views import KINDS, View, copied, cut, views
 from firmware_sim.planners.problem import Allowance, Block, Part, Problem, Segment, problem
 
 Key = tuple[int, int]
@@ -52,6 +52,7 @@ def layout(
     scratch: Sequence[Block],
     distances: Distances,
     kinds: Collection[str] = KINDS,
+    ties: Mapping[int, int] | None = None,
 ) -> Layout:
     """Blocks of a model with one subgraph, in which outputs may overlap the inputs that die there.
 
@@ -63,13 +64,18 @@ def layout(
         scratch: a block for each operator that asks for scratch buffers.
         distances: see `distances`.
         kinds: see `firmware_sim.overlap.views.views`.
+        ties: tensors that have to be where others are, which are in use at other times.
     """
     planned = {buffer.index: buffer for buffer in buffers}
     found = {index: view for index, view in _views(model, tensors, planned, kinds).items() if index in planned}
-    roots = [index for index, view in found.items() if view.root == index]
-    number = {root: position for position, root in enumerate(roots)}
     uses = _uses(model, tensors, found, times)
-    blocks = [_block(root, found, planned, uses[root]) for root in roots]
+    tied = ties or {}
+    members: dict[int, list[Sequence[_Use]]] = {}
+    for root, one in uses.items():
+        members.setdefault(tied.get(root, root), []).append(one)
+    found = {index: View(tied.get(view.root, view.root), view.offset_bytes) for index, view in found.items()}
+    number = {root: position for position, root in enumerate(members)}
+    blocks = [_block(root, found, planned, one) for root, one in members.items()]
     allowances = list(_allowances(model, tensors, found, number, blocks, distances))
     puzzle = problem([*blocks, *scratch], allowances)
     apart = {key: round_up(distance) for key, distance in puzzle.apart.items()}
@@ -113,22 +119,40 @@ def _uses(
         use(index, 0, tensor_bytes(tensors[index]), born, born)
     for operator in subgraph.operators:
         time = operator.index + 1
-        start = cut(operator, tensors)
         for index in dict.fromkeys(operator.inputs):
             if index in found:
-                count = tensor_bytes(tensors[operator.outputs[0] if start is not None else index])
-                use(index, start or 0, (start or 0) + count, time, time)
+                start, count = _read(operator, index, tensors)
+                use(index, start, start + count, time, time)
     for index in subgraph.outputs:
         if index in found:
             use(index, 0, tensor_bytes(tensors[index]), ends, ends)
     return uses
 
 
-def _block(root: int, found: Mapping[int, View], planned: Mapping[int, HeadBuffer], uses: Sequence[_Use]) -> Block:
-    """A root as TFLM sees it: what lies inside may end behind it, where its size is rounded up."""
+def _read(operator: Operator, index: int, tensors: Sequence[Tensor]) -> tuple[int, int]:
+    """Where the bytes of an input begin that an operator reads, and how many they are."""
+    if index == operator.inputs[0]:
+        start = cut(operator, tensors)
+        start = copied(operator, tensors) if start is None else start
+        if start is not None:
+            return start, tensor_bytes(tensors[operator.outputs[0]])
+    return 0, tensor_bytes(tensors[index])
+
+
+def _block(
+    root: int, found: Mapping[int, View], planned: Mapping[int, HeadBuffer], members: Sequence[Sequence[_Use]]
+) -> Block:
+    """A root as TFLM sees it: what lies inside may end behind it, where its size is rounded up.
+
+    `members` are the uses of the root, and of others that have its place at other times.
+    """
     size = max(
         view.offset_bytes + planned[index].request.size_bytes for index, view in found.items() if view.root == root
     )
+    return Block(round_up(size), tuple(segment for uses in members for segment in _segments(uses)))
+
+
+def _segments(uses: Sequence[_Use]) -> list[Segment]:
     edges = sorted({edge for use in uses for edge in (use.start, use.end)})
     segments: list[Segment] = []
     for start, end in pairwise(edges):
@@ -140,7 +164,7 @@ def _block(root: int, found: Mapping[int, View], planned: Mapping[int, HeadBuffe
             segments[-1] = Segment(segments[-1].start, end, *span)
         else:
             segments.append(Segment(start, end, *span))
-    return Block(round_up(size), tuple(segments))
+    return segments
 
 
 def _allowances(

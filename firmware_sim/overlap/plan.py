@@ -58,6 +58,9 @@ def plan(
     tails: Sequence[Tail] = (),
     choices: Sequence[Collection[str]] = CHOICES,
     enough_bytes: int = 0,
+    below_bytes: int | None = None,
+    seen: Lifetimes | None = None,
+    ties: Mapping[int, int] | None = None,
 ) -> HeadPlan:
     """Plan the head of a model. A plan that it brings along is not looked at.
 
@@ -74,6 +77,9 @@ def plan(
         tails: those of the builds, without a plan, where they are known already; one for each kernel library is enough.
         choices: which tensors may lie inside others (`firmware_sim.overlap.views.views`); the best is taken.
         enough_bytes: a peak with which no further choice is tried.
+        below_bytes: a head that is had already: nothing is searched where no plan can be below it.
+        seen: lifetimes by which TFLM will place scratch buffers, where the file will have fewer operators than the model.
+        ties: tensors that have to be where others are, which are in use at other times.
 
     Raises:
         ModelError: TFLM refuses the model.
@@ -84,7 +90,7 @@ def plan(
     first = tails[0]
     tensors = [
         buffer
-        for buffer in head_buffers(model.subgraphs, first.tensors, first.scratch, times, _NO_PLAN)
+        for buffer in head_buffers(model.subgraphs, first.tensors, first.scratch, seen or times, _NO_PLAN)
         if buffer.kind == "tensor"
     ]
     reason = _reason_against(model, tails, tensors)
@@ -98,11 +104,12 @@ def plan(
     known: list[Mapping[int, View]] = []
     apart = distances(model, first.tensors[0], kernels)
     for kinds in choices:
-        found = layout(model, first.tensors[0], tensors, times, scratch, apart, kinds)
+        found = layout(model, first.tensors[0], tensors, times, scratch, apart, kinds, ties)
         if found.views not in known:
             known.append(found.views)
-            below_bytes = min((one.solution.peak_bytes for one in plans if one.solution), default=None)
-            plans.append(_solved(model, found, time_s, below_bytes))
+            peaks = [one.solution.peak_bytes for one in plans if one.solution]
+            had = [*peaks, *([] if below_bytes is None else [below_bytes])]
+            plans.append(_solved(model, found, time_s, min(had, default=None)))
             if plans[-1].solution and plans[-1].solution.peak_bytes <= enough_bytes:
                 break
     best = min(plans, key=lambda one: one.solution.peak_bytes if one.solution else 0)

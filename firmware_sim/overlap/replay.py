@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from firmware_sim.memory.elements import element_bytes, tensor_bytes
 from firmware_sim.model import Operator, Subgraph, Tensor
 from firmware_sim.overlap.rules import Rule, rules
+from firmware_sim.overlap.storage import UNWRITTEN, Contents, Storage, misplaced
 from firmware_sim.overlap.views import cut, parts, same_bytes
 from firmware_sim.overlap.windows import Axis, Windows
 
@@ -38,7 +39,11 @@ class Damage:
 
 
 def replay(
-    subgraph: Subgraph, tensors: Sequence[Tensor], places: Mapping[int, int], kernels: str | None
+    subgraph: Subgraph,
+    tensors: Sequence[Tensor],
+    places: Mapping[int, int],
+    kernels: str | None,
+    storages: Sequence[Storage] = (),
 ) -> tuple[Damage, ...]:
     """What a plan breaks in one run of a subgraph; empty if it is safe.
 
@@ -47,13 +52,15 @@ def replay(
         tensors: its tensors with the shapes that the kernels see.
         places: tensor to its offset, for every tensor in the planned memory.
         kernels: the kernel class that is to run it; None for unknown kernels, with which nothing may share bytes.
+        storages: tensors that share memory though no operator says so; the plan has to put them there.
     """
     read = {index for operator in subgraph.operators for index in operator.inputs} | set(subgraph.outputs)
     written = {index for operator in subgraph.operators for index in operator.outputs}
-    memory = _Memory(tensors, places)
-    found: list[Damage] = []
+    linked = {index for storage in storages for index in storage}.difference(subgraph.inputs)
+    memory = _Memory(tensors, places, Contents(storages, tensors))
+    found = [Damage(-1, index, index) for index in misplaced(storages, places)]
     # Planned but written by no operator: taken to be in use from the start, as inputs are.
-    start = sorted(index for index in places if index in subgraph.inputs or (index in read and index not in written))
+    start = sorted(index for index in places if index in subgraph.inputs or (index in read - written - linked))
     for position, index in enumerate(start):
         shared = [other for other in start[:position] if memory.meet(index, other)]
         found.extend(Damage(-1, other, index) for other in shared)
@@ -84,15 +91,15 @@ class _Memory:
 
     tensors: Sequence[Tensor]
     places: Mapping[int, int]
+    expected: Contents
     bytes: Bytes = field(init=False)
-    expected: dict[int, Bytes] = field(default_factory=dict)
     starts: list[int] = field(default_factory=list)
     writers: list[tuple[int, int]] = field(default_factory=list)
     next: int = 0
 
     def __post_init__(self) -> None:
         size = max((place + tensor_bytes(self.tensors[index]) for index, place in self.places.items()), default=0)
-        self.bytes = np.full(size, -1, np.int64)
+        self.bytes = np.full(size, UNWRITTEN, np.int64)
 
     def meet(self, one: int, other: int) -> bool:
         """Two tensors share bytes."""
@@ -109,7 +116,7 @@ class _Memory:
 
     def write(self, index: int, numbers: Bytes) -> None:
         """What a tensor holds from now on."""
-        self.expected[index] = numbers
+        self.expected.write(index, numbers)
         if index in self.places:
             place = self.places[index]
             self.bytes[place : place + len(numbers)] = numbers
@@ -119,24 +126,30 @@ class _Memory:
         start = cut(operator, self.tensors)
         start = same_bytes(operator, self.tensors) if start is None else start
         if start is not None:
-            whole = self.expected.get(operator.inputs[0])
+            whole = self.expected.of(operator.inputs[0])
             count = tensor_bytes(self.tensors[output])
             return self.fresh(output, position) if whole is None else whole[start : start + count]
         numbers = self.fresh(output, position)
         for index, offset in parts(operator, self.tensors).items():
-            if index in self.expected:
-                numbers[offset : offset + len(self.expected[index])] = self.expected[index]
+            part = self.expected.of(index)
+            if part is not None:
+                numbers[offset : offset + len(part)] = part
         return numbers
 
     def damage(self, index: int, read: NDArray[np.bool_] | None) -> list[Damage]:
         """Who overwrote what is read of a tensor (None: all of it)."""
-        expected = self.expected.get(index)
+        expected = self.expected.of(index)
         if expected is None:
             return []  # read before it is written: whatever is there is as good as anything else
         place = self.places[index]
-        wrong = self.bytes[place : place + len(expected)] != expected
-        numbers = self.bytes[place : place + len(expected)][wrong if read is None else wrong & read]
-        writers = {self.writers[bisect_right(self.starts, int(number)) - 1] for number in np.unique(numbers)}
+        found = self.bytes[place : place + len(expected)]
+        wrong = (found != expected) | (expected == UNWRITTEN)
+        if read is not None:
+            wrong &= read
+        if UNWRITTEN in expected[wrong] or UNWRITTEN in found[wrong]:
+            return [Damage(-1, index, index)]
+        numbers = np.unique(found[wrong])
+        writers = {self.writers[bisect_right(self.starts, int(number)) - 1] for number in numbers}
         # What shares bytes from the start has been named there.
         return [Damage(operator, writer, index) for operator, writer in sorted(writers) if operator >= 0]
 

@@ -99,6 +99,14 @@ def cut(operator: Operator, tensors: Sequence[Tensor]) -> int | None:
     return elements * element_bytes(source)
 
 
+def copied(operator: Operator, tensors: Sequence[Tensor]) -> int | None:
+    """Where in its input the rows begin, in bytes, that a copy in a loop takes (`firmware_sim.rewrite.bands.build.COPY`)."""
+    if operator.op != "DYNAMIC_UPDATE_SLICE" or len(operator.inputs) != 2:  # the operator of a file has three
+        return None
+    result = tensors[operator.outputs[0]]
+    return operator.option("begin") * tensor_bytes(result) // result.shape[1]
+
+
 def parts(operator: Operator, tensors: Sequence[Tensor]) -> dict[int, int]:
     """The inputs of a CONCATENATION that are runs of bytes of its output, with where they begin."""
     if operator.is_custom or operator.op != "CONCATENATION" or min(operator.inputs, default=-1) < 0:

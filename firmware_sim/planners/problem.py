@@ -32,7 +32,7 @@ class Block:
 
     Attributes:
         size_bytes: its size.
-        segments: its parts with lifetimes of their own; they may touch but not overlap in bytes and time. A tensor that
+        segments: its parts with lifetimes of their own; they may share bytes or time but not both. A tensor that
             is a view into another is a segment of that other's block.
     """
 

@@ -14,9 +14,13 @@ _LARGEST_OLD_CODE: Final = 127
 """Operators up to this code are named in the byte-sized field too, all others have this placeholder there (schema.fbs)."""
 
 _OPTIONS: Final[Mapping[str, str]] = {
+    "ADD": "AddOptions",
     "CONCATENATION": "ConcatenationOptions",
+    "DYNAMIC_UPDATE_SLICE": "DynamicUpdateSliceOptions",
+    "LESS": "LessOptions",
     "PAD": "PadOptions",
     "SLICE": "SliceOptions",
+    "WHILE": "WhileOptions",
 }
 
 

@@ -69,6 +69,7 @@ class Draft:
         graphs: its subgraphs, edited.
         metadata: entries to add or to replace.
         offsets: per subgraph, tensor to its place in the arena; None leaves the plan to TFLM.
+        added: further subgraphs, whose tensors and operators have the numbers of the first one.
     """
 
     model: Model
@@ -78,6 +79,21 @@ class Draft:
     graphs: tuple[DraftGraph, ...]
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     offsets: tuple[Mapping[int, int], ...] | None = None
+    added: tuple[DraftGraph, ...] = ()
+
+    def sources(self) -> list[tuple[Subgraph, DraftGraph]]:
+        """Every subgraph, the added ones included, with what it came from."""
+        return [
+            *zip(self.model.subgraphs, self.graphs, strict=True),
+            *((self.model.subgraphs[0], graph) for graph in self.added),
+        ]
+
+    def subgraphs(self) -> list[tuple[Record, Subgraph, DraftGraph]]:
+        """The same with the records of a file."""
+        records = self.root.records("subgraphs")
+        more = [records[0].replaced(name=f"sapool/{n}".encode()) for n, _ in enumerate(self.added, len(records))]
+        sources = zip((*records, *more), self.sources(), strict=True)
+        return [(record, before, graph) for record, (before, graph) in sources]
 
     def with_graph(self, number: int, graph: DraftGraph) -> Draft:
         """The draft with another subgraph of that number."""
@@ -111,9 +127,7 @@ def model_of(draft: Draft) -> Model:
     """
     return replace(
         draft.model,
-        subgraphs=tuple(
-            _numbered(graph, before) for graph, before in zip(draft.graphs, draft.model.subgraphs, strict=True)
-        ),
+        subgraphs=tuple(_numbered(graph, before) for before, graph in draft.sources()),
         metadata={name: data for name, data in draft.model.metadata.items() if name != METADATA},
     )
 
@@ -148,10 +162,11 @@ def finish(draft: Draft) -> bytes:
         entry.replaced(buffer=buffers.kept(entry.integer("buffer"))) for entry in draft.root.records("metadata")
     ]
     codes = _Codes(draft)
-    numbers = [{index: number for number, index in enumerate(sorted(graph.tensors))} for graph in draft.graphs]
+    parts = draft.subgraphs()
+    numbers = [{index: number for number, index in enumerate(sorted(graph.tensors))} for _, _, graph in parts]
     subgraphs = tuple(
-        _subgraph(record, draft.model.subgraphs[number], graph, numbers[number], buffers, codes)
-        for number, (record, graph) in enumerate(zip(draft.root.records("subgraphs"), draft.graphs, strict=True))
+        _subgraph(record, before, graph, numbers[number], buffers, codes)
+        for number, (record, before, graph) in enumerate(parts)
     )
     legacy = tuple(buffers.kept(index) for index in draft.root.integers("metadata_buffer"))
     for name, data in _entries(draft).items():
@@ -177,10 +192,11 @@ def finish(draft: Draft) -> bytes:
 def _entries(draft: Draft) -> Mapping[str, bytes]:
     if draft.offsets is None and METADATA not in draft.model.metadata:
         return draft.metadata
-    places = draft.offsets or tuple({} for _ in draft.graphs)
+    graphs = (*draft.graphs, *draft.added)
+    places = draft.offsets or tuple({} for _ in graphs)
     words = [
         graph_places.get(index)
-        for graph, graph_places in zip(draft.graphs, places, strict=True)
+        for graph, graph_places in zip(graphs, places, strict=True)
         for index in sorted(graph.tensors)
     ]
     return {**draft.metadata, METADATA: encode(words)}
@@ -216,7 +232,7 @@ class _Codes:
         self.old = draft.root.records("operator_codes")
         used = {
             record.records("operators")[operator.index].integer("opcode_index")
-            for record, graph in zip(draft.root.records("subgraphs"), draft.graphs, strict=True)
+            for record, _, graph in draft.subgraphs()
             for operator in graph.operators
             if operator.index != NEW_OPERATOR
         }

@@ -11,7 +11,7 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FORMS = ("explicit",)
+_FORMS = ("explicit", "views", "loop")  # the library is imported when a command runs
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]  # not generic in older clicks
@@ -73,7 +73,9 @@ def bands_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--form", type=click.Choice(_FORMS),
-            help="With --bands: how they are written. explicit: as slices and concatenations, legal TFLite anywhere.",
+            help="With --bands: how they are written. explicit: as slices and concatenations, legal TFLite anywhere. views: "
+            "without copies, right in TFLM alone and with the plan in the file alone. loop: so too, and equal bands as one "
+            "loop.  [default: explicit]",
         ),
     ]  # fmt: skip
     for option in reversed(options):

@@ -100,7 +100,8 @@ def command(
     otherwise the report says that it was not done), and the plan is replayed operator by operator for its kernels.
 
     With --bands, early layers are computed in bands of rows besides, which takes about half of the arena for a few
-    more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well.
+    more multiplications. The file stays legal TFLite; the firmware registers SLICE and CONCATENATION as well. With
+    --form views or loop the copies are left out, and the file is right in TFLM alone.
 
     --int8-input changes what the application gives to the model, and is for files that convert a float32 input themselves:
     a float input takes four times as much as its int8 copy, and has to be there as a whole.
@@ -123,8 +124,8 @@ def command(
     if wants_bands(bands, format_, max_extra_macs, arena, form, without):
         with status_line() as show:
             in_bands = proven(
-                content, kernels=wanted, profile=profile, max_extra_macs=max_extra_macs, arena_bytes=arena, name=str(model),
-                inputs=inputs, int8_input=int8_input, progress=show,
+                content, kernels=wanted, profile=profile, max_extra_macs=max_extra_macs, arena_bytes=arena, form=form,
+                name=str(model), inputs=inputs, int8_input=int8_input, progress=show,
             )  # fmt: skip
         if output is not None:
             write_atomic(output, in_bands.banded.shrunk.content)

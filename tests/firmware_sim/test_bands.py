@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.shared import MODELS
 from support.band_nets import Layer, network
+from support.random_bands import layers, outputs, random_bandings
 from support.tflite_files import Graph, Op, T, tflite
 
 from firmware_sim import memreport, read
@@ -119,44 +120,11 @@ def test_padding_goes_to_the_bands_at_the_border():
     assert padded.band(Rows(0, 2)) == Rows(0, 1)
 
 
-@st.composite
-def layers(draw: st.DrawFn) -> list[Layer]:
-    found = []
-    for _ in range(draw(st.integers(2, 4))):
-        kind = draw(st.sampled_from(["conv", "dw", "max", "avg", "pad", "relu", "block"]))
-        kernel, stride = draw(st.integers(1, 7)), draw(st.integers(1, 3))
-        if kind == "pad":
-            found.append(Layer("pad", draw(st.integers(1, 3))))
-        elif kind == "block":
-            found.append(Layer("block", draw(st.sampled_from([3, 5]))))
-        elif kind == "conv" and stride == 1:
-            found.append(Layer(kind, kernel, 1, draw(st.integers(1, 8)), dilation=draw(st.integers(1, 2))))
-        else:
-            found.append(Layer(kind, kernel, stride, draw(st.integers(1, 8))))
-    return found
-
-
-def random_bandings(draft: Draft, data: st.DataObject) -> tuple[Banding, ...]:
-    found = cuts(draft.graphs[0])
-    last = len(found.layers) - 1
-    stage = found.stage(0, last)
-    assert stage is not None
-    heights: list[int] = []
-    while sum(heights) < stage.rows:
-        heights.append(data.draw(st.integers(1, stage.rows - sum(heights))))
-    trimmed = frozenset(index for index in stage.trimmable if data.draw(st.booleans()))
-    return (Banding(stage, tuple(heights), data.draw(st.booleans()), trimmed),)
-
-
 def planned(draft: Draft, kernels: str) -> bytes:
     found = plan(model_of(draft), kernels, time_s=0.2)
     numbers = sorted(draft.graphs[0].tensors)
     offsets = {numbers[number]: offset for number, offset in found.offsets[0].items()}
     return finish(replace(draft, offsets=(offsets,), metadata={RECORD: stored.record(kernels, bands="explicit")}))
-
-
-def outputs(runtime: Tflm | LiteRt, images: list[np.ndarray]) -> list[bytes]:
-    return [runtime.invoke(image)[0].tobytes() for image in images]
 
 
 @pytest.mark.oracle

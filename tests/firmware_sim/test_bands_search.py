@@ -10,6 +10,7 @@ from support.band_nets import Layer, network
 
 from firmware_sim.profiles import get
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP, VIEWS
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.propose import Choice, Proposer
@@ -28,9 +29,9 @@ LAYERS = [
 ]
 
 
-def pricer(kernels: str = "reference") -> Pricer:
+def pricer(kernels: str = "reference", form: str = EXPLICIT) -> Pricer:
     profile = {"reference": "host64", "cmsis-nn-dsp": "cortex-m-cmsis-nn-dsp"}[kernels]
-    return Pricer(open_draft(network(LAYERS, height=40, width=40)), kernels, get(profile))
+    return Pricer(open_draft(network(LAYERS, height=40, width=40)), kernels, get(profile), form)
 
 
 def bandings(proposer: Proposer) -> Iterator[Banding]:
@@ -62,6 +63,40 @@ def test_what_is_reckoned_is_near_what_a_plan_needs_and_hardly_ever_above(kernel
         assert abs(choice.tail_bytes - tail) <= 0.05 * tail
         assert choice.macs == price.macs - plain.macs
         assert 0.99 * choice.head_bytes <= price.head_bytes <= 1.6 * choice.head_bytes
+
+
+@pytest.mark.parametrize("kernels", ["reference", "cmsis-nn-dsp"])
+@pytest.mark.parametrize("form", [VIEWS, LOOP])
+def test_what_is_reckoned_for_other_forms_is_hardly_ever_above_what_they_need(form: str, kernels: str):
+    search = Search(pricer(kernels, form), Goal(10**9))
+    found = [search.proposer.choice([one]) for one in bandings(search.proposer)]
+    for first, last in ((0, 4), (2, 3)):
+        stage = search.proposer.cuts.stage(first, last)
+        assert stage is not None
+        for heights in ((1,) * stage.rows, (2,) * (stage.rows // 2)):
+            one = Banding(stage, heights, False, stage.late)
+            found += [search.proposer.choice([one]), search.proposer.choice([replace(one, upward=True)])]
+    assert any(search.pricer.loop(one) for choice in found for one in choice.bandings) == (form == LOOP)
+    for choice in found:
+        price = search.pricer.price(choice.bandings)
+        assert price is not None
+        assert 0.98 * search.arena_bytes(choice) <= price.arena_bytes <= 1.3 * search.arena_bytes(choice)
+
+
+def test_the_result_of_a_loop_grows_over_rows_of_its_source():
+    prices = pricer(form=LOOP)
+    stage = cuts(prices.draft.graphs[0]).stage(0, 3)
+    assert stage is not None
+    price = prices.price([Banding(stage, (1,) * stage.rows, False, stage.late)])
+    assert price is not None
+    assert price.way == 0
+    tensors = prices.draft.graphs[0].tensors
+    assert price.head_bytes < tensors[stage.source].elements + tensors[stage.result].elements
+
+
+def test_what_is_found_without_loops_is_found_with_them_too():
+    best = {form: Search(pricer(form=form), Goal(10**9)).run()[0] for form in (EXPLICIT, VIEWS, LOOP)}
+    assert best[LOOP].arena_bytes <= best[VIEWS].arena_bytes <= best[EXPLICIT].arena_bytes
 
 
 def test_rows_that_are_read_are_those_of_the_steps():
@@ -97,7 +132,7 @@ def test_a_choice_is_expected_to_need_what_others_of_its_kind_need():
     price = search.priced(one)
     assert price is not None
     other = one._replace(tail_bytes=one.tail_bytes + 100)
-    more = price.head_bytes - one.head_bytes
+    more = price.arena_bytes - search.arena_bytes(one)
     assert search.expected(other)[0] == search.promise(other)[0] + more == search.promise(one)[0] + 100 + more
     turned = replace(one.bandings[0], upward=not one.bandings[0].upward)
     unknown = Choice(one.head_bytes, one.tail_bytes, one.macs, (turned, *one.bandings[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from support.band_nets import Layer, network
 
 from firmware_sim import memreport, read
 from firmware_sim.report.bands import formats
+from firmware_sim.rewrite.draft import finish, open_draft
 from sapool.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,18 +28,25 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.oracle
-def test_writes_a_model_in_bands(model: Path, tmp_path: Path):
+@pytest.mark.parametrize("form", ["explicit", "views", "loop"])
+def test_writes_a_model_in_bands(form: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     pytest.importorskip("tflite_micro")
     small, report = tmp_path / "small.tflite", tmp_path / "report.json"
     arguments = ["shrink", str(model), "-o", str(small), "--bands", "--max-extra-macs", "40%", "--kernels", "reference"]
+    arguments += ["--form", form]
     assert main([*arguments, "--format", "json", "--report", str(report)]) == 0
     data = json.loads(report.read_text("utf-8"))
-    assert data["form"] == "explicit"
+    assert data["form"] == form
     assert data["tensors_compared"]["compared"] > 0
     assert data["shrink"]["proof"]["inputs"] == 100
     arena = memreport(read(small)).arena
     assert arena.total_bytes == data["shrink"]["after"]["total_bytes"] < data["shrink"]["before"]["total_bytes"]
     assert arena.minimum_bytes == data["minimum_bytes"]
+    draft = open_draft(small.read_bytes())
+    small.write_bytes(finish(replace(draft, offsets=tuple({} for _ in draft.graphs))))
+    capsys.readouterr()
+    assert main(["memreport", str(small)]) == 0
+    assert ("WRONG OUTPUTS" in capsys.readouterr().out) == (form != "explicit")
 
 
 @pytest.mark.parametrize(

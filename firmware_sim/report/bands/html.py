@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firmware_sim.report.bands import BandsReport, flow
-from firmware_sim.report.bands.text import described, evidence
+from firmware_sim.report.bands.text import described, evidence, form_of
 from firmware_sim.report.page import page, table
 from firmware_sim.report.picture import safe
 from firmware_sim.report.shrink import text as shrink_text
@@ -34,6 +34,7 @@ def render(report: BandsReport) -> str:
         "<h2>Arena before and after</h2>",
         f'<div class="maps">{old}\n{new}</div>',
         "<h2>Bands</h2>",
+        *([f"<p>{safe(form_of(report))}</p>"] if banded.form else []),
         *([f"<p>None: {safe(banded.reason)}</p>"] if banded.reason else []),
         "<ul>",
         *(f"<li>{safe(' '.join(line.strip() for line in described(stage)))}</li>" for stage in banded.stages),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from firmware_sim.report import shrink
 from firmware_sim.report.bands import BandsReport
 from firmware_sim.report.labels import printable
+from firmware_sim.rewrite.bands.forms import EXPLICIT, FORMS
 from firmware_sim.rewrite.bands.run import BandedStage
 
 
@@ -15,7 +16,7 @@ def render(report: BandsReport) -> str:
     if banded.reason:
         lines += ["bands", f"  none: {printable(banded.reason)}"]
     else:
-        lines += ["bands", *(line for stage in banded.stages for line in described(stage))]
+        lines += [f"bands, {form_of(report)}", *(line for stage in banded.stages for line in described(stage))]
         lines += [f"  {line}" for line in evidence(report)]
     if banded.rungs:
         lines += ["", "what more multiplications buy", f"  {'MACs':>15}{'':>9}{'arena':>11}{'head':>11}{'bands':>7}"]
@@ -36,6 +37,12 @@ def described(stage: BandedStage) -> list[str]:
     ]
 
 
+def form_of(report: BandsReport) -> str:
+    """The form in which bands are written, and what that means."""
+    form = report.banded.form
+    return f"form {form} ({FORMS[form]})" if form else ""
+
+
 def evidence(report: BandsReport) -> list[str]:
     """What was compared beside outputs, and what the firmware needs."""
     lines = []
@@ -46,6 +53,8 @@ def evidence(report: BandsReport) -> list[str]:
         )
         if report.tensors.in_litert:
             lines.append("LiteRT, reference kernels: the same outputs")
+        elif report.banded.form not in (None, EXPLICIT):
+            lines.append("LiteRT: not run; the file is right in TFLM alone, and with the plan in it alone")
     if report.banded.operators:
         lines.append(f"register in the op resolver as well: {', '.join(report.banded.operators)}")
     return lines

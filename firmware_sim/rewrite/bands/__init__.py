@@ -4,6 +4,8 @@ geometry.py  which rows belong together: windows, padding, row for row
 layers.py    operators that work row by row, and why others do not
 stage.py     layers between two cuts, and what each does for a band
 build.py     stages in bands, written into a graph
+forms.py     with the copies, without those that are needless, in loops
+loops.py     bands of one shape as one WHILE
 estimate.py  what a band needs in memory, reckoned without planning
 propose.py   stages and heights for a limit, by dynamic programming
 pricing.py   the exact arena of a choice

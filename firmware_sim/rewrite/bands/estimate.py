@@ -59,7 +59,7 @@ class StageCosts:
     scratch: Mapping[int, int]
     _steps: dict[Rows, tuple[Step, ...]] = field(default_factory=dict)
     _reads: dict[Rows, Rows] = field(default_factory=dict)
-    _peaks: dict[tuple[Rows, bool], int] = field(default_factory=dict)
+    _peaks: dict[tuple[Rows, bool, bool], int] = field(default_factory=dict)
 
     def steps(self, wanted: Rows) -> tuple[Step, ...]:
         """See `Stage.steps`."""
@@ -77,11 +77,14 @@ class StageCosts:
             self._reads[wanted] = self.stage.reads(wanted)
         return self._reads[wanted]
 
-    def peak(self, wanted: Rows, upward: bool) -> int:
-        """Most bytes in use while a band is computed, after all bands above it (below it with `upward`)."""
-        key = wanted, upward
+    def peak(self, wanted: Rows, upward: bool, in_loop: bool = False) -> int:
+        """Most bytes in use while a band is computed, after all bands above it (below it with `upward`).
+
+        A band `in_loop` is computed from a copy of its rows of the source, and its result is copied to where it belongs.
+        """
+        key = wanted, upward, in_loop
         if key not in self._peaks:
-            self._peaks[key] = self._peak(wanted, upward)
+            self._peaks[key] = self._peak(*key)
         return self._peaks[key]
 
     @cached_property
@@ -89,7 +92,7 @@ class StageCosts:
         """Bytes of a row of each tensor of the stage."""
         return {index: row_bytes(self.distances.tensors[index]) for index in self.stage.sizes}
 
-    def _peak(self, wanted: Rows, upward: bool) -> int:
+    def _peak(self, wanted: Rows, upward: bool, in_loop: bool) -> int:
         stage, bytes_of = self.stage, self.row_bytes
         source_rows = stage.sizes[stage.source]
         here = self.reads(wanted)
@@ -105,6 +108,12 @@ class StageCosts:
         live: dict[int, int] = {stage.source: left * bytes_of[stage.source]}
         in_use = born * bytes_of[stage.result] + live[stage.source]
         peak = 0
+        if in_loop:
+            copied = self._read_bytes(wanted)
+            peak = in_use + copied
+            in_use += copied - dying
+            dying = live[stage.source] = copied
+            upward = False
         for step, ending in zip(self.steps(wanted), stage.ending, strict=True):
             output = step.layer.output
             for index, rows in zip(step.layer.data, step.inputs, strict=True):
@@ -117,7 +126,13 @@ class StageCosts:
             peak = max(peak, in_use + made - shared + self.scratch.get(step.layer.operator.index, 0))
             live[output] = made
             in_use += made - sum(dying if index == stage.source else live[index] for index in ending)
-        return peak
+        return max(peak, in_use + wanted.height * bytes_of[stage.result]) if in_loop else peak
+
+    def _read_bytes(self, wanted: Rows) -> int:
+        """What layers are given of the source."""
+        source = self.stage.source
+        pairs = (pair for step in self.steps(wanted) for pair in zip(step.layer.data, step.inputs, strict=True))
+        return sum(rows.height for rows in {rows for index, rows in pairs if index == source}) * self.row_bytes[source]
 
     def _shared(self, step: Step, made: int, dying: int, upward: bool, ending: frozenset[int]) -> int:
         if not ending:

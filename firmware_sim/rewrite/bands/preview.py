@@ -14,9 +14,10 @@ from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import profiles_of
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.reasons import unfit
-from firmware_sim.rewrite.bands.run import EXPLICIT, is_unaligned
+from firmware_sim.rewrite.bands.run import is_unaligned
 from firmware_sim.rewrite.bands.search import Goal, Search
 from firmware_sim.rewrite.bands.stage import cuts
 from firmware_sim.rewrite.draft import Draft, DraftGraph, model_of

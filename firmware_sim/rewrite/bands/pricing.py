@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from firmware_sim.costs import macs
 from firmware_sim.errors import ModelError
 from firmware_sim.memory.account import arena
+from firmware_sim.memory.elements import tensor_bytes
 from firmware_sim.memory.offline import METADATA, OfflinePlan, encode
-from firmware_sim.memory.tail import tail
+from firmware_sim.memory.tail import Tail, tail
+from firmware_sim.model import Model
 from firmware_sim.overlap.plan import plan, profiles_of
 from firmware_sim.overlap.rules import class_of
 from firmware_sim.profiles import Profile
-from firmware_sim.rewrite.bands.build import Banding, banded
+from firmware_sim.rewrite.bands.build import Banding, banded, repeated
+from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP, Way, Written, ways
 from firmware_sim.rewrite.draft import Draft, model_of
 
 
@@ -30,6 +34,7 @@ class Price:
         bound_bytes: no plan of these bands has a lower head.
         macs: multiply-accumulates of the network.
         offsets: the plan, by the numbers of the draft.
+        way: in which of the `firmware_sim.rewrite.bands.forms.ways` it is written.
     """
 
     bandings: tuple[Banding, ...]
@@ -39,6 +44,7 @@ class Price:
     bound_bytes: int
     macs: int
     offsets: Mapping[int, int] = field(repr=False)
+    way: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,10 @@ class Pricer:
     draft: Draft
     kernels: str
     profile: Profile
+    form: str = EXPLICIT
     time_s: float = 0.0
     known: dict[tuple[Banding, ...], Price | None] = field(default_factory=dict)
+    loops: dict[Banding, range] = field(default_factory=dict)
 
     @cached_property
     def builds(self) -> tuple[Profile, ...]:
@@ -67,6 +75,18 @@ class Pricer:
         subgraph = self.draft.model.subgraphs[0]
         return sum(macs(operator, subgraph.tensors) for operator in subgraph.operators)
 
+    @cached_property
+    def input_bytes(self) -> int:
+        """What no head is below."""
+        subgraph = self.draft.model.subgraphs[0]
+        return sum(tensor_bytes(subgraph.tensors[index]) for index in subgraph.inputs)
+
+    @cached_property
+    def scratch(self) -> frozenset[int]:
+        """Operators that ask for scratch buffers, in any of the builds."""
+        tails = [tail(self.draft.model, build, OfflinePlan(())) for build in self.builds]
+        return frozenset(request.operator for one in tails for request in one.scratch)
+
     def price(self, bandings: Sequence[Banding], enough_bytes: int = 0) -> Price | None:
         """The price of a choice; None where the kernels could not work with its plan.
 
@@ -79,32 +99,63 @@ class Pricer:
             self.known[key] = self._price(key, enough_bytes)
         return self.known[key]
 
+    def loop(self, banding: Banding) -> range:
+        """The bands of a stage that are written as a loop, as `firmware_sim.rewrite.bands.build.repeated` counts them."""
+        if self.form != LOOP or banding.stage.result in self.draft.graphs[0].outputs:
+            return range(0)
+        if banding not in self.loops:
+            self.loops[banding] = repeated(banding)
+        return self.loops[banding]
+
     def draft_of(self, bandings: Sequence[Banding]) -> Draft:
         """The draft with its stages in bands."""
         return self.draft.with_graph(0, banded(self.draft.graphs[0], bandings))
 
+    def written(self, price: Price) -> Written:
+        """The draft of a choice in the form that is asked for."""
+        return next(islice(ways(self.draft, price.bandings, self.form, self.scratch), price.way, None)).file
+
     def _price(self, bandings: tuple[Banding, ...], enough_bytes: int) -> Price | None:
-        draft = self.draft_of(bandings)
-        model = model_of(draft)
-        tails = {build: tail(model, build, OfflinePlan(())) for build in self.builds}
-        found = plan(model, self.kernels, time_s=self.time_s, tails=list(tails.values()), enough_bytes=enough_bytes)
-        if found.solution is None:
-            raise ModelError(f"no memory plan: {found.reason}", where=model.path)
-        offsets = found.offsets[0]
-        words = encode([offsets.get(tensor.index) for tensor in model.subgraphs[0].tensors])
-        planned = replace(model, metadata={**model.metadata, METADATA: memoryview(words)})
-        has_variables = any(tensor.is_variable for tensor in model.subgraphs[0].tensors)
-        use = arena(planned, self.profile, None if has_variables else tails[self.profile])
         extra = sum(one.stage.macs(one.stage.steps(rows, one.trimmed)) for one in bandings for rows in one.bands) - sum(
             one.stage.whole_macs for one in bandings
         )
-        numbers = sorted(draft.graphs[0].tensors)
-        return Price(
-            bandings,
-            use.needed_bytes,
-            use.head_bytes,
-            use.total_bytes,
-            min(found.solution.bound_bytes, use.head_bytes),
-            self.macs + extra,
-            {numbers[number]: offset for number, offset in offsets.items()},
-        )
+        best: Price | None = None
+        model: Model | None = None
+        tails: list[Tail] = []
+        for number, way in enumerate(ways(self.draft, bandings, self.form, self.scratch)):
+            if way.model is not model:
+                model = way.model
+                tails = [tail(model, build, OfflinePlan(())) for build in self.builds]
+            price = self._way_price(way, tails, enough_bytes, None if best is None else best.arena_bytes)
+            if price is not None and (best is None or price.arena_bytes < best.arena_bytes):
+                best = replace(price, bandings=bandings, macs=self.macs + extra, way=number)
+        return best
+
+    def _way_price(self, way: Way, tails: Sequence[Tail], enough_bytes: int, had_bytes: int | None) -> Price | None:
+        """The price of one way, without bands and multiplications.
+
+        None without a search where it would not be below `had_bytes` even with a head of `enough_bytes`.
+        """
+        has_variables = any(tensor.is_variable for tensor in way.model.subgraphs[0].tensors)
+        result, finished = way.model, tails[self.builds.index(self.profile)]
+        if way.file.draft is not way.draft:
+            result = model_of(way.file.draft)
+            finished = tail(result, self.profile, OfflinePlan(()))
+        below_bytes = None if had_bytes is None else had_bytes - finished.used_bytes
+        if below_bytes is not None and below_bytes <= max(self.input_bytes, enough_bytes):
+            return None
+        found = plan(
+            way.model, self.kernels, time_s=self.time_s, tails=tails, choices=way.choices, enough_bytes=enough_bytes,
+            below_bytes=below_bytes, seen=way.file.seen, ties=way.ties,
+        )  # fmt: skip
+        if found.solution is None:
+            raise ModelError(f"no memory plan: {found.reason}", where=way.model.path)
+        numbers = sorted(way.draft.graphs[0].tensors)
+        offsets = {numbers[number]: offset for number, offset in found.offsets[0].items()}
+        graphs = (*way.file.draft.graphs, *way.file.draft.added)
+        places = way.file.places(offsets)
+        words = encode([at.get(i) for graph, at in zip(graphs, places, strict=True) for i in sorted(graph.tensors)])
+        planned = replace(result, metadata={**result.metadata, METADATA: memoryview(words)})
+        use = arena(planned, self.profile, None if has_variables else finished)
+        bound_bytes = min(found.solution.bound_bytes, use.head_bytes)
+        return Price((), use.needed_bytes, use.head_bytes, use.total_bytes, bound_bytes, 0, offsets)

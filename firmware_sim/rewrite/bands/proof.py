@@ -63,7 +63,7 @@ def prove_tensors(before: bytes, after: bytes, *, name: str, workers: Workers | 
     old, new = read(before, name=name), read(after, name=name)
     own, taken = input_tensors(old), input_tensors(new)
     common = list(_common(old.subgraphs[0], new.subgraphs[0]))
-    chosen = _affordable(new, common)
+    chosen = _affordable(old, common)
     wanted = [one for one, _ in chosen]
     with nullcontext(workers) if workers else Workers(most_workers()) as pool:
         kept = [pool.submit(_kept, before, own, taken, number, wanted) for number in INPUTS]
@@ -106,13 +106,13 @@ def _computed(content: bytes, inputs: Sequence[Tensor], tensor: int) -> list[lis
 
 
 def _common(old: Subgraph, new: Subgraph) -> Iterator[tuple[int, int]]:
-    """Tensors that an operator writes in both, under the same name and with the same shape."""
+    """Tensors that operators write in both, if only in parts, under the same name and with the same shape."""
     written = {old.tensors[index].name: index for operator in old.operators for index in operator.outputs}
-    for operator in new.operators:
-        for index in operator.outputs:
-            other = written.get(new.tensors[index].name)
-            if other is not None and old.tensors[other].shape == new.tensors[index].shape:
-                yield other, index
+    touched = (index for operator in new.operators for index in (*operator.inputs, *operator.outputs))
+    for index in dict.fromkeys(index for index in touched if index >= 0 and index not in new.inputs):
+        other = written.get(new.tensors[index].name)
+        if other is not None and old.tensors[other].shape == new.tensors[index].shape:
+            yield other, index
 
 
 def _affordable(model: Model, common: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -123,7 +123,7 @@ def _affordable(model: Model, common: list[tuple[int, int]]) -> list[tuple[int, 
         so_far += macs(operator, subgraph.tensors)
         until.update(dict.fromkeys(operator.outputs, so_far))
     chosen, most = common, most_workers() * _MACS_PER_WORKER
-    while len(chosen) > 1 and _RUNS * len(INPUTS) * sum(until[other] for _, other in chosen) > most:
+    while len(chosen) > 1 and _RUNS * len(INPUTS) * sum(until[one] for one, _ in chosen) > most:
         chosen = chosen[::2]
     return chosen
 
@@ -132,18 +132,26 @@ _opened = lru_cache(maxsize=1)(open_draft)
 
 
 def cut_behind(content: bytes, tensor: int) -> bytes:
-    """A file that ends with the operator that writes a tensor, which is its output; every tensor keeps its place."""
+    """A file whose output is a tensor, and which ends when that is written; every tensor keeps its place.
+
+    What no operator writes as a whole is there when it is read.
+    """
     draft = _opened(content)
     graph = draft.graphs[0]
-    end = next(number for number, operator in enumerate(graph.operators) if tensor in operator.outputs) + 1
-    places = stored.places(draft.model)
+    ends = (
+        number + (tensor in operator.outputs)
+        for number, operator in enumerate(graph.operators)
+        if tensor in (*operator.inputs, *operator.outputs)
+    )
+    end = next(ends)
+    places = stored.all_places(draft.model)
     shorter = draft.with_graph(0, replace(graph, operators=graph.operators[:end], outputs=(tensor,)))
     root = shorter.root.replaced(signature_defs=None)
-    return finish(replace(shorter, root=root, offsets=(places,) if places else None))
+    return finish(replace(shorter, root=root, offsets=places if any(places) else None))
 
 
 def _same_in_litert(before: bytes, after: bytes, own: Sequence[Tensor], taken: Sequence[Tensor], name: str) -> bool:
-    if find_spec("ai_edge_litert") is None:
+    if find_spec("ai_edge_litert") is None or stored.recorded_storages(read(after)):
         return False
     from firmware_sim.run.litert import LiteRt
 

@@ -8,7 +8,7 @@ first is the lowest, because all of the source is still there. Dynamic programmi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from firmware_sim.memory.offline import OfflinePlan
 from firmware_sim.memory.tail import tail
 from firmware_sim.rewrite.bands.build import Banding
 from firmware_sim.rewrite.bands.estimate import Distances, StageCosts
+from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.stage import Cuts, Stage, cuts
@@ -25,6 +26,11 @@ from firmware_sim.rewrite.order_costs import order_costs
 _MOST_STATES: Final = 8  # choices kept per cut, none of them worse than another in both tail and multiplications
 _MOST_BANDS: Final = 40
 _MOST_LAYERS: Final = 30
+# What a loop has beside the operators of a band: WHILE, SLICE, DYNAMIC_UPDATE_SLICE, two ADD and LESS with their tensors,
+# data of kernels and builtin data, two subgraphs.
+_LOOP_NODES: Final = 6
+_LOOP_TENSORS: Final = 24
+_LOOP_BYTES: Final = 250
 
 
 class Choice(NamedTuple):
@@ -52,7 +58,7 @@ class Proposer:
     pricer: Pricer
     known: dict[tuple[int, int], Stage | None] = field(default_factory=dict)
     costs: dict[tuple[int, int, frozenset[int]], StageCosts] = field(default_factory=dict)
-    chosen: dict[tuple[int, int, int, bool], list[Choice]] = field(default_factory=dict)
+    chosen: dict[tuple[int, int, int, bool, bool], list[Choice]] = field(default_factory=dict)
 
     @cached_property
     def cuts(self) -> Cuts:
@@ -96,9 +102,9 @@ class Proposer:
         return max(sum(sizes_bytes.get(index, 0) for index in graph.inputs), *fixed, 0)
 
     def least_tail_bytes(self) -> int:
-        """What any bands add to the tail: a slice and a concatenation."""
+        """What any bands add to the tail: a slice and a concatenation, or a tensor where these are left out."""
         _, tensor, node = self._prices
-        return 2 * (node + tensor)
+        return 2 * (node + tensor) if self.pricer.form == EXPLICIT else tensor
 
     @cached_property
     def _prices(self) -> tuple[list[int], int, int]:
@@ -112,7 +118,13 @@ class Proposer:
         return copies, tensor, node
 
     def best(
-        self, limit_bytes: int, most_macs: int, *, upward: tuple[bool, ...] = (False,), most: int = _MOST_STATES
+        self,
+        limit_bytes: int,
+        most_macs: int,
+        *,
+        upward: tuple[bool, ...] = (False,),
+        most: int = _MOST_STATES,
+        in_loops: bool = False,
     ) -> list[Choice]:
         """The cheapest choices in which nothing needs more than the limit, by the tail; none where there is none.
 
@@ -121,6 +133,7 @@ class Proposer:
             most_macs: multiply-accumulates that the bands may add.
             upward: whether each stage begins with its lowest rows, over and over.
             most: how many.
+            in_loops: bands of one height as well, for loops.
         """
         states: dict[int, list[Choice]] = {0: [Choice(0, 0, 0, ())]}
         for number, position in enumerate(self.positions[:-1]):
@@ -141,21 +154,21 @@ class Proposer:
                     order = upward[len(one.bandings) % len(upward)]
                     states.setdefault(end, []).extend(
                         one.then(choice)
-                        for choice in self.options(position, end - 1, limit_bytes, order)
+                        for choice in self.options(position, end - 1, limit_bytes, order, in_loops)
                         if one.macs + choice.macs <= most_macs
                     )
             for end, choices in states.items():
                 states[end] = _undominated(choices)
         return sorted(states.get(self.positions[-1], []), key=lambda one: one.tail_bytes)[:most]
 
-    def options(self, first: int, last: int, limit_bytes: int, upward: bool) -> list[Choice]:
+    def options(self, first: int, last: int, limit_bytes: int, upward: bool, in_loops: bool = False) -> list[Choice]:
         """A stage with the highest bands that the limit allows, per way of cutting wrong rows off."""
-        key = first, last, limit_bytes, upward
+        key = first, last, limit_bytes, upward, in_loops
         if key not in self.chosen:
             self.chosen[key] = list(self._options(*key))
         return self.chosen[key]
 
-    def _options(self, first: int, last: int, limit_bytes: int, upward: bool) -> Iterator[Choice]:
+    def _options(self, first: int, last: int, limit_bytes: int, upward: bool, in_loops: bool) -> Iterator[Choice]:
         stage = self._stage(first, last)
         if stage is None:
             return
@@ -163,7 +176,26 @@ class Proposer:
             costs = self._costs_of(stage, trimmed)
             heights = self._heights(costs, limit_bytes, upward)
             if heights is not None and len(heights) > 1:
-                yield self._choice(Banding(stage, heights, upward, trimmed))
+                banding = Banding(stage, heights, upward, trimmed)
+                for one in (banding, *(self._equal(banding, limit_bytes) if in_loops else ())):
+                    yield from (choice for choice in self._ways(one) if choice.head_bytes <= limit_bytes)
+
+    def _equal(self, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
+        """Bands of one height, the highest that keep the limit, for a loop; the rows that are left come first, or last.
+
+        `banding` has the highest band at each place, so that no others are higher than its lowest but the last.
+        """
+        rows = banding.stage.rows
+        heights = banding.heights[1:] if banding.upward else banding.heights[:-1]
+        for is_first in (False, True):
+            for height in range(min(*heights, rows // 3), 0, -1):
+                whole, left = divmod(rows, height)
+                rest = (left,) if left else ()
+                equal = replace(banding, heights=(*rest, *[height] * whole) if is_first else (*[height] * whole, *rest))
+                if self._head_bytes(equal, self.pricer.loop(equal)) <= limit_bytes:
+                    if self.pricer.loop(equal) and (left or not is_first):
+                        yield equal
+                    break
 
     def choice(self, bandings: Sequence[Banding]) -> Choice:
         """Any stages in any bands, in their order, and what they are reckoned to cost."""
@@ -175,10 +207,18 @@ class Proposer:
         return found.then(Choice(max(self.peaks[position:], default=0), 0, 0, ()))
 
     def _choice(self, banding: Banding) -> Choice:
+        return min(self._ways(banding), key=lambda one: one.head_bytes + one.tail_bytes)
+
+    def _ways(self, banding: Banding) -> Iterator[Choice]:
+        """Without and with a loop, if some of the bands can be one."""
         costs = self._costs_of(banding.stage, banding.trimmed)
-        head_bytes = max(costs.peak(rows, banding.upward) for rows in banding.bands)
         extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
-        return Choice(head_bytes, self._tail_bytes(costs, banding), extra, (banding,))
+        for loop in dict.fromkeys((range(0), self.pricer.loop(banding))):
+            yield Choice(self._head_bytes(banding, loop), self._tail_bytes(banding, loop), extra, (banding,))
+
+    def _head_bytes(self, banding: Banding, loop: range) -> int:
+        costs = self._costs_of(banding.stage, banding.trimmed)
+        return max(costs.peak(rows, banding.upward, number in loop) for number, rows in enumerate(banding.bands))
 
     def _stage(self, first: int, last: int) -> Stage | None:
         if (first, last) not in self.known:
@@ -208,14 +248,24 @@ class Proposer:
             done += height
         return tuple(reversed(heights)) if upward else tuple(heights)
 
-    def _tail_bytes(self, costs: StageCosts, banding: Banding) -> int:
+    def _tail_bytes(self, banding: Banding, loop: range) -> int:
         copies, tensor, node = self._prices
-        stage = costs.stage
-        total = -sum(copies[one.operator.index] for one in stage.layers) + 2 * (node + tensor)
-        cut = node + 2 * tensor
-        for rows in banding.bands:
-            total += sum(copies[one.operator.index] for one in stage.layers)
-            total += cut * sum(1 for _ in _cuts(stage, costs, rows))
+        stage, costs = banding.stage, self._costs_of(banding.stage, banding.trimmed)
+        total = self.least_tail_bytes() - sum(copies[one.operator.index] for one in stage.layers)
+        copy, is_explicit = node + 2 * tensor, self.pricer.form == EXPLICIT
+        if loop:
+            weights = 2 * len(stage.layers)
+            total += _LOOP_NODES * node + (_LOOP_TENSORS + weights) * tensor + _LOOP_BYTES
+        wrong = 0
+        for number, rows in enumerate(banding.bands):
+            if number not in loop[1:]:
+                cut = [index for index, _ in _cuts(stage, costs, rows)]
+                wrong += cut.count(stage.result)
+                total += sum(copies[one.operator.index] for one in stage.layers)
+                total += len(cut) * (copy if is_explicit else tensor)
+        if not is_explicit:
+            # What is cut off the result is copied to where the result is, each by itself or all of it together.
+            total += min(wrong * (node + tensor), node + tensor)
         return total
 
 

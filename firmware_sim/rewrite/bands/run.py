@@ -17,11 +17,12 @@ from firmware_sim.overlap.plan import profiles_of
 from firmware_sim.overlap.rules import ANY
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import EXPLICIT, FORMS
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.reasons import reason_against, unfit
 from firmware_sim.rewrite.bands.search import Goal, Progress, Search, ladder
 from firmware_sim.rewrite.clean import clean
-from firmware_sim.rewrite.draft import Draft, finish, open_draft
+from firmware_sim.rewrite.draft import Draft, finish, model_of, open_draft
 from firmware_sim.rewrite.floor import floor_bytes
 from firmware_sim.rewrite.fold_padding import fold_padding
 from firmware_sim.rewrite.int8_input import with_int8_input
@@ -31,9 +32,6 @@ from firmware_sim.rewrite.shrink import INT8_INPUT, BuildUse, PassUse, Shrunk, s
 
 MAX_EXTRA_MACS: Final = 0.1
 """Multiply-accumulates that bands may add, as a share of those of the model, unless said otherwise."""
-
-EXPLICIT: Final = "explicit"
-"""Bands as slices and a concatenation: legal TFLite anywhere."""
 
 _RUNGS: Final = 12  # of the ladder that are reported
 
@@ -101,6 +99,7 @@ def bands(
     profile: Profile | None = None,
     max_extra_macs: float = MAX_EXTRA_MACS,
     arena_bytes: int | None = None,
+    form: str = EXPLICIT,
     name: str = "<bytes>",
     progress: Progress = lambda _: None,
     int8_input: bool = False,
@@ -113,6 +112,7 @@ def bands(
         profile: the build whose arena is to be small; by default the first of the class.
         max_extra_macs: multiply-accumulates that may be added, as a share of those that there are.
         arena_bytes: an arena that is small enough: with the fewest multiplications that reach it.
+        form: how bands are written; see `firmware_sim.rewrite.bands.forms.FORMS`.
         name: what to call the model.
         progress: told what goes on.
         int8_input: let the model take int8 where it quantises its input at once; this changes its interface.
@@ -120,10 +120,12 @@ def bands(
     Raises:
         ModelError: the file cannot be read, TFLM refuses it, it cannot be rewritten without loss, or `int8_input` was asked
             for and no input can become int8.
-        UsageError: there is no such kernel class, or `profile` does not belong to the class.
+        UsageError: there is no such kernel class or form, or `profile` does not belong to the class.
     """
     if max_extra_macs < 0:
         raise UsageError("bands cannot have fewer multiplications than none")
+    if form not in FORMS:
+        raise UsageError(f"unknown form {form!r}", hint=f"forms: {', '.join(FORMS)}")
     profile = profile or profiles_of(kernels)[0]
     progress("shrinking without bands")
     plain = shrink(content, kernels=kernels, profile=profile, name=name, int8_input=int8_input)
@@ -136,7 +138,7 @@ def bands(
     searches: list[Search] = []
     prices: list[tuple[Price, Search]] = []
     for draft in _variants(start, kernels, name, searches):
-        search = Search(Pricer(draft, kernels, profile), goal, progress, [price for price, _ in prices])
+        search = Search(Pricer(draft, kernels, profile, form), goal, progress, [price for price, _ in prices])
         searches.append(search)
         prices += [(price, search) for price in search.run()]
     allowed = [entry for entry in prices if goal.allows(entry[0]) and entry[0].bandings]
@@ -150,7 +152,7 @@ def bands(
         if found is not None:
             rungs = _rungs([entry[0] for entry in prices], price)
             stages = tuple(_stage(search, banding) for banding in price.bandings)
-            return Banded(found, EXPLICIT, stages, rungs, macs, _new_operators(content, found.content))
+            return Banded(found, form, stages, rungs, macs, _new_operators(content, found.content))
     reason = reason_against(searches[0].proposer, goal.most_macs, plain.after.arena.head_bytes)
     return Banded(plain, None, (), _rungs([entry[0] for entry in prices], None), macs, reason=reason)
 
@@ -188,9 +190,10 @@ def _prepared(draft: Draft, kernels: str) -> Draft:
 
 def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kernels: str, name: str) -> Shrunk | None:
     """The file of a choice and its account; None where some build would get worse, or a kernel could not bear the plan."""
-    draft = search.pricer.draft_of(price.bandings)
-    metadata = {RECORD: stored.record(kernels, bands=EXPLICIT)}
-    result = finish(replace(draft, offsets=(price.offsets,), metadata=metadata))
+    pricer = search.pricer
+    file = pricer.written(price)
+    metadata = {RECORD: stored.record(kernels, bands=pricer.form, storages=file.storages())}
+    result = finish(replace(file.draft, offsets=file.places(price.offsets), metadata=metadata))
     model = read(result, name=name)
     if stored.damages(model, kernels):
         return None
@@ -201,9 +204,9 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
         return None
     if any(is_unaligned(report) for report in new.values()):
         return None
-    profile = search.pricer.profile
+    profile = pricer.profile
     passes = tuple(use for use in plain.passes if use.name == INT8_INPUT)
-    cleaned = _use("clean", memreport(read(finish(search.pricer.draft), name=name), profile=profile))
+    cleaned = _use("clean", memreport(read(finish(pricer.draft), name=name), profile=profile))
     last = passes[-1] if passes else _use("clean", plain.before)
     if replace(cleaned, name=last.name) != last:
         passes = (*passes, cleaned)
@@ -212,10 +215,10 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
         kernels=kernels,
         before=plain.before,
         after=new[profile.id],
-        passes=(*passes, _use("bands", new[profile.id])),
+        passes=(*passes, replace(_use("bands", new[profile.id]), macs=price.macs)),
         builds=tuple(BuildUse.of(build, old[build.id], new[build.id]) for build in builds),
         bound_bytes=price.bound_bytes,
-        floor_bytes=floor_bytes(model),
+        floor_bytes=floor_bytes(model_of(pricer.draft_of(price.bandings))),
         libraries=stored.safe_libraries(model),
         notes=tuple(note for note in plain.notes if not note.startswith("nothing to gain")),
         inputs=plain.inputs,
@@ -264,7 +267,10 @@ def _rungs(prices: Sequence[Price], chosen: Price | None) -> tuple[Rung, ...]:
 
 
 def _new_operators(before: bytes, after: bytes) -> tuple[str, ...]:
-    kinds = [{operator.op for operator in read(content).subgraphs[0].operators} for content in (before, after)]
+    kinds = [
+        {operator.op for subgraph in read(content).subgraphs for operator in subgraph.operators}
+        for content in (before, after)
+    ]
     return tuple(sorted(kinds[1] - kinds[0]))
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from firmware_sim.memory.elements import round_up
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import LOOP
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.propose import Choice, Proposer
 
@@ -29,7 +30,7 @@ _DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with seve
 _NONE: Final = (1 << 60,)  # the promise of nothing
 
 Progress = Callable[[str], None]
-_Kind = tuple[tuple[int, int, bool, frozenset[int]], ...]  # all but the heights of the bands
+_Kind = tuple[tuple[int, int, bool, frozenset[int], bool], ...]  # all but the heights of the bands; whether in a loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,12 @@ class Search:
         """All choices that were priced, the best first."""
         floor = self.proposer.floor_bytes()
         if floor + self.proposer.least_tail_bytes() < self.plain.head_bytes:
-            choices = self.proposals(_between(floor, self.plain.head_bytes, _LIMITS))
-            self.explore(choices)
-            self.price_rungs(choices)
+            limits = _between(floor, self.plain.head_bytes, _LIMITS)
+            # What can be had without loops comes first, so that it is had with them too.
+            for in_loops in (False, True) if self.pricer.form == LOOP else (False,):
+                choices = self.proposals(limits, in_loops)
+                self.explore(choices, in_loops)
+                self.price_rungs(choices)
         return tuple(self.ranked())
 
     @cached_property
@@ -85,18 +89,22 @@ class Search:
         return price
 
     def starts(self) -> list[Price]:
-        """The best choice of each of the best kinds."""
+        """The best choice of each of the best kinds; as many without loops, where there are loops."""
         found: dict[_Kind, Price] = {}
         for price in self.ranked():
-            found.setdefault(_kind(price.bandings), price)
-        return list(found.values())[:_STARTS]
+            found.setdefault(self.kind(price.bandings), price)
+        return [
+            price
+            for has_loops in (False, True)
+            for price in [one for one in found.values() if self.has_loops(one.bandings) == has_loops][:_STARTS]
+        ]
 
     def ranked(self) -> list[Price]:
         """What is allowed, the best first, then the rest."""
         prices = [price for price in self.pricer.known.values() if price is not None]
         return sorted(prices, key=lambda price: (not self.goal.allows(price), self.goal.rank(price)))
 
-    def proposals(self, limits: Iterable[int]) -> list[Choice]:
+    def proposals(self, limits: Iterable[int], in_loops: bool = False) -> list[Choice]:
         """The best choices for each limit and for more of them where that promises the most."""
         found: dict[tuple[Banding, ...], Choice] = {}
         promises: dict[int, tuple[int, ...]] = {}
@@ -106,24 +114,27 @@ class Search:
             if limit is None:
                 break
             self.progress(f"bands within {limit:,} bytes")
-            here = self.within(limit)
-            found.update((choice.bandings, choice) for choice in here)
+            here = self.within(limit, in_loops)
+            here += [self.proposer.choice(tuple(map(_even, choice.bandings))) for choice in here]
+            for choice in here:
+                found[choice.bandings] = min(found.get(choice.bandings, choice), choice, key=self.arena_bytes)
             allowed = [self.promise(choice) for choice in here if self.macs(choice) <= self.goal.most_macs]
             promises[limit] = min(allowed, default=_NONE)
         return list(found.values())
 
-    def within(self, limit_bytes: int) -> list[Choice]:
+    def within(self, limit_bytes: int, in_loops: bool = False) -> list[Choice]:
         """The best choices for a limit."""
         most = int((self.goal.most_macs - self.pricer.macs) * _BEYOND)
-        return [choice for order in _ORDERS for choice in self.proposer.best(limit_bytes, most, upward=order)]
+        orders = (self.proposer.best(limit_bytes, most, upward=order, in_loops=in_loops) for order in _ORDERS)
+        return [choice for choices in orders for choice in choices]
 
-    def explore(self, choices: Iterable[Choice]) -> None:
+    def explore(self, choices: Iterable[Choice], in_loops: bool = False) -> None:
         """Price what promises to be better than all that is known, and small changes of the best, as long as that helps.
 
         What a choice is reckoned to cost is rarely more than what it costs, so that one which does not promise to be better
         need not be looked at.
         """
-        waiting = {choice.bandings: choice for choice in choices if self.macs(choice) <= self.goal.most_macs}
+        waiting = {choice.bandings: choice for choice in choices if self.is_wanted(choice, in_loops)}
         changed: set[tuple[Banding, ...]] = set()
         left, failures = _WORK, 0
         allowed = (self.goal.rank(price) for price in self.all_known() if self.goal.allows(price))
@@ -132,7 +143,8 @@ class Search:
             for start in self.starts():
                 if start.bandings not in changed:
                     changed.add(start.bandings)
-                    waiting.update((choice.bandings, choice) for choice in self.changes(start, best))
+                    changes = self.changes(start, best)
+                    waiting.update((one.bandings, one) for one in changes if self.is_wanted(one, in_loops))
             waiting = {key: choice for key, choice in waiting.items() if self.hope(choice) < best}
             if not waiting:
                 break
@@ -149,8 +161,16 @@ class Search:
         for bandings in self.neighbours(price):
             if bandings not in self.pricer.known and not _share_layers(bandings):
                 choice = self.proposer.choice(bandings)
-                if self.macs(choice) <= self.goal.most_macs and self.hope(choice) < best:
+                if self.hope(choice) < best:
                     yield choice
+
+    def is_wanted(self, choice: Choice, in_loops: bool) -> bool:
+        """Not too many multiplications, and no loops where none are wanted."""
+        return self.macs(choice) <= self.goal.most_macs and (in_loops or not self.has_loops(choice.bandings))
+
+    def has_loops(self, bandings: Sequence[Banding]) -> bool:
+        """Some of the bands can be written as a loop, and are if that is better."""
+        return any(self.pricer.loop(one) for one in bandings)
 
     def price_rungs(self, choices: Iterable[Choice]) -> None:
         """Price what more or fewer multiplications would buy, for the ladder."""
@@ -166,10 +186,16 @@ class Search:
         """The price of a choice; others of its kind are expected to need as much more than reckoned."""
         price = self.pricer.price(choice.bandings, int(_DOUBT * choice.head_bytes))
         if price is not None:
-            kind = _kind(choice.bandings)
-            more = price.head_bytes - choice.head_bytes
+            kind = self.kind(choice.bandings)
+            more = price.arena_bytes - self.arena_bytes(choice)
             self.more_bytes[kind] = min(self.more_bytes.get(kind, more), more)
         return price
+
+    def kind(self, bandings: Sequence[Banding]) -> _Kind:
+        """See `_Kind`."""
+        return tuple(
+            (one.stage.first, one.stage.last, one.upward, one.trimmed, bool(self.pricer.loop(one))) for one in bandings
+        )
 
     def hope(self, choice: Choice) -> tuple[int, int, int]:
         """The rank that a choice may have at best."""
@@ -177,7 +203,7 @@ class Search:
 
     def expected(self, choice: Choice) -> tuple[int, int, int]:
         """The rank that a choice promises, unless its kind has turned out to need more."""
-        more = self.more_bytes.get(_kind(choice.bandings), 0)
+        more = self.more_bytes.get(self.kind(choice.bandings), 0)
         return self.goal.order(self.arena_bytes(choice) + more, self.macs(choice), len(choice.bandings))
 
     def all_known(self) -> Iterator[Price]:
@@ -239,8 +265,11 @@ class Search:
                 yield positions[start], positions[stop] - 1
 
 
-def _kind(bandings: Sequence[Banding]) -> _Kind:
-    return tuple((one.stage.first, one.stage.last, one.upward, one.trimmed) for one in bandings)
+def _even(banding: Banding) -> Banding:
+    """As many bands, of about one height: where the limit leaves room, these leave less of it between them."""
+    count, rows = len(banding.heights), banding.stage.rows
+    edges = [rows * number // count for number in range(count + 1)]
+    return replace(banding, heights=tuple(end - start for start, end in pairwise(edges)))
 
 
 def _share_layers(bandings: Sequence[Banding]) -> bool:
