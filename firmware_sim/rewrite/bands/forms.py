@@ -28,7 +28,7 @@ LOOP: Final = "loop"
 FORMS: Final[Mapping[str, str]] = {
     EXPLICIT: "slices and concatenations: legal TFLite anywhere",
     VIEWS: "tensors at places in others: less arena, right in TFLM with the plan in the file alone",
-    LOOP: "equal bands in a loop, else as views: right in TFLM with the plan in the file alone",
+    LOOP: "equal bands in a loop, else as views: right in TFLM of November 2025 or later with the plan in the file alone",
 }
 """Names of the forms, with what they are."""
 
