@@ -33,9 +33,9 @@ COLUMNS = ("model", "kernels", "head_before", "head_after", "total_before", "tot
 def rows(folder: Path, kernels: str) -> Iterator[dict[str, Any]]:
     """One row for each model; one that cannot be rewritten has the problem."""
     for entry in json.loads((folder / "truth.json").read_text("utf-8")):
-        content = (folder / entry["file"]).read_bytes()
         if entry["kind"] != "int8":
             continue
+        content = (folder / entry["file"]).read_bytes()
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {"model": entry["file"], "kernels": kernels}
         try:
             before = memreport(read(content), profile=profiles_of(kernels)[0]).arena

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from firmware_sim.model import Operator, Tensor
+from firmware_sim.model import Model, Operator, Tensor, Tensors
 
 Shape = tuple[int, ...]
 _Count = Callable[[Operator, Sequence[Shape], Shape], int]
@@ -19,7 +19,7 @@ _LSTM_MATRICES: Final = slice(1, 9)
 """Inputs that are gate matrices: four for the input, four recurrent (lite/micro/kernels/lstm_shared.h)."""
 
 
-def macs(operator: Operator, tensors: Sequence[Tensor]) -> int:
+def macs(operator: Operator, tensors: Tensors) -> int:
     """Multiply-accumulates of one run of `operator`.
 
     Args:
@@ -37,6 +37,11 @@ def macs(operator: Operator, tensors: Sequence[Tensor]) -> int:
         return max(count(operator, shapes, tensors[operator.outputs[0]].shape), 0)
     except (IndexError, ZeroDivisionError):
         return 0
+
+
+def model_macs(model: Model) -> int:
+    """Multiply-accumulates of all operators of a model, each counted once."""
+    return sum(macs(operator, subgraph.tensors) for subgraph in model.subgraphs for operator in subgraph.operators)
 
 
 def weight_bytes(operator: Operator, tensors: Sequence[Tensor]) -> int:

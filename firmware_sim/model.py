@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from firmware_sim.records import Record
 
@@ -82,6 +83,13 @@ class Subgraph(Record):
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     name: str = ""
+
+
+class Tensors(Protocol):
+    """Tensors by their numbers: those of a subgraph, or a mapping where only some are there."""
+
+    def __getitem__(self, index: int, /) -> Tensor:
+        """The tensor of that number."""
 
 
 class Model(Record):

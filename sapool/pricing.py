@@ -89,9 +89,9 @@ def price(spec: ModelSpec, *, profile: str = PROFILE, notes: Notes | None = None
         ExportError: the network has no integer form.
     """
     model, parameters = _model(spec, notes or Notes(), profile)
-    macs = _macs(model)
+    macs = costs.model_macs(model)
     model, use = planned(model, profiles.get(profile), _with_bands(spec, profile, plan))
-    return Price(parameters, macs, use, model.size_bytes, _macs(model) - macs)
+    return Price(parameters, macs, use, model.size_bytes, costs.model_macs(model) - macs)
 
 
 def settle(spec: ModelSpec, *, profile: str = PROFILE, plan: Plan = TFLM) -> Plan:
@@ -107,11 +107,6 @@ def _settled(spec: str, profile: str, plan: Plan) -> Plan:
 def _with_bands(spec: ModelSpec, profile: str, plan: Plan) -> Plan:
     """The plan that is searched has the bands of an export: the search takes so long that it is done once for a network."""
     return settle(spec, profile=profile, plan=plan) if plan.search_s and plan.like is None else plan
-
-
-def _macs(model: Model) -> int:
-    subgraph = model.subgraphs[0]
-    return sum(costs.macs(operator, subgraph.tensors) for operator in subgraph.operators)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +261,7 @@ def _costs(part: Outline, profile: str, plan: Plan = TFLM) -> _Costs:
     model = preview(part.graph, 0, name="")
     tensors = model.subgraphs[0].tensors
     use = arena(model, profiles.get(profile))
-    macs = _macs(model)
+    macs = costs.model_macs(model)
     stored_bytes = sum(len(tensor.data) for tensor in tensors if tensor.data is not None)
     scales = sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None)
     stored_bytes += _SCALE_BYTES * scales

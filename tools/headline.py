@@ -11,13 +11,14 @@ second row, for `--int8-input`.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import result_table
+from result_table import Row
 
 from firmware_sim import memreport, read
 from firmware_sim.files import write_atomic
@@ -35,10 +36,7 @@ LEAST_BYTES = 64 * 1024
 LEAST_PIXELS = 32
 COLUMNS = ("model", "input", "stock", "shrink", "bands", "extra_macs", "inputs_compared", "no_bands", "cpu_s")
 
-_BEGIN, _END = "<!-- headline.csv -->\n", "<!-- end of headline.csv -->"
 _INPUTS = 10
-
-Row = Mapping[str, str]
 
 
 def is_shown(kind: str, model: Model) -> bool:
@@ -111,32 +109,17 @@ def _title(file: str) -> str:
 
 def placed(page: str, rows: Sequence[Row]) -> str:
     """A page with the table in its place."""
-    before, _, rest = page.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}{table(rows)}{_END}{after}"
+    return result_table.placed(page, TABLE.name, table(rows))
 
 
 def stored() -> list[Row]:
     """The rows of the last measurement."""
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _written(rows: Sequence[Row]) -> None:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    print(f"wrote {write_atomic(TABLE, stream.getvalue())}")
+    return result_table.stored(TABLE)
 
 
 def main() -> int:
     if sys.argv[1:]:
-        rows = []
-        for one in measured(Path(sys.argv[1])):
-            rows.append(one)
-            print(*one.values(), file=sys.stderr, flush=True)
-        _written(rows)
+        result_table.measured(TABLE, COLUMNS, measured(Path(sys.argv[1])))
     print(f"wrote {write_atomic(README, placed(README.read_text('utf-8'), stored()))}")
     return 0
 

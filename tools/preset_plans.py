@@ -9,12 +9,13 @@ initialise; `bands` is `sapool export --bands` within the usual share of more mu
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import result_table
+from result_table import Row
 
 from firmware_sim.files import write_atomic
 from sapool import presets
@@ -27,12 +28,9 @@ PAGE = ROOT / "docs" / "networks.md"
 TABLE = ROOT / "benchmarks" / "results" / "preset-plans.csv"
 COLUMNS = ("preset", "profile", "kernels", "tflm", "shrink", "bands", "extra_macs", "mobilenet_v2", "cpu_s")
 
-_BEGIN, _END = "<!-- preset-plans.csv -->\n", "<!-- end of preset-plans.csv -->"
 _STOCK = "mobilenet_v2-strided-1222121"
 # The profile of an arena, and whether the file is for its kernels (--for) or for all that are known.
 _BUILDS = (("host64", False), ("cortex-m-reference", True), ("cortex-m-cmsis-nn-dsp", True))
-
-Row = Mapping[str, str]
 
 
 def rows() -> Iterator[Row]:
@@ -80,27 +78,17 @@ def table(found: Sequence[Row]) -> str:
 
 def placed(page: str, found: Sequence[Row]) -> str:
     """A page with the table in its place."""
-    before, _, rest = page.partition(_BEGIN)
-    return f"{before}{_BEGIN}{table(found)}{_END}{rest.partition(_END)[2]}"
+    return result_table.placed(page, TABLE.name, table(found))
 
 
 def stored() -> list[Row]:
     """The rows that were written last."""
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return result_table.stored(TABLE)
 
 
 def main() -> int:
     if sys.argv[1:] != ["--stored"]:
-        found = []
-        for one in rows():
-            found.append(one)
-            print(*one.values(), file=sys.stderr, flush=True)
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
-        print(f"wrote {write_atomic(TABLE, stream.getvalue())}")
+        result_table.measured(TABLE, COLUMNS, rows())
     print(f"wrote {write_atomic(PAGE, placed(PAGE.read_text('utf-8'), stored()))}")
     return 0
 

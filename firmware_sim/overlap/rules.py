@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from firmware_sim.errors import UsageError
-from firmware_sim.model import Operator, Tensor
+from firmware_sim.model import Operator, Tensor, Tensors
 from firmware_sim.overlap.windows import Windows, windows
 from firmware_sim.profiles import Profile
 from firmware_sim.schema import TENSOR_TYPES
@@ -77,7 +77,7 @@ def class_of(profile: Profile) -> str:
     return profile.kernels if profile.isa in (None, "none") else f"{profile.kernels}-{profile.isa}"
 
 
-def rules(operator: Operator, tensors: Sequence[Tensor], kernels: str) -> tuple[Rule, ...]:
+def rules(operator: Operator, tensors: Tensors, kernels: str) -> tuple[Rule, ...]:
     """The rules that a plan has to keep at one operator: one for each library of the class, without repetition.
 
     Args:
@@ -89,7 +89,7 @@ def rules(operator: Operator, tensors: Sequence[Tensor], kernels: str) -> tuple[
     return tuple(dict.fromkeys(found))
 
 
-def _rule(operator: Operator, tensors: Sequence[Tensor], library: str) -> Rule:
+def _rule(operator: Operator, tensors: Tensors, library: str) -> Rule:
     if operator.is_custom or len(operator.outputs) != 1 or not operator.inputs or operator.inputs[0] < 0:
         return APART
     if operator.op in _WINDOWED:
@@ -101,7 +101,7 @@ def _rule(operator: Operator, tensors: Sequence[Tensor], library: str) -> Rule:
     return APART
 
 
-def _windowed(operator: Operator, tensors: Sequence[Tensor], library: str) -> Rule:
+def _windowed(operator: Operator, tensors: Tensors, library: str) -> Rule:
     data, result = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
     has_weights = not operator.op.endswith("POOL_2D")
     if has_weights and (len(operator.inputs) < 2 or operator.inputs[1] < 0):
@@ -136,7 +136,7 @@ def _case(operator: Operator, geometry: Windows, data: Tensor, weights: Tensor |
     return "convolution of one row" if height.size == height.kernel == 1 else "convolution"
 
 
-def _elementwise(operator: Operator, tensors: Sequence[Tensor], step: Step) -> Rule:
+def _elementwise(operator: Operator, tensors: Tensors, step: Step) -> Rule:
     """All inputs of the shape of the output; elements may get wider where there is one input, of single bytes.
 
     A compiler has to take it that bytes are any other variable's, but not that an int16 is part of a float.

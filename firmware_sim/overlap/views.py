@@ -54,10 +54,11 @@ def views(subgraph: Subgraph, tensors: Sequence[Tensor], kinds: Collection[str] 
         source = tensors[operator.inputs[0]]
         if source.data is None and not source.is_variable:
             inside[operator.outputs[0]] = View(source.index, start)
-    return {tensor.index: _resolved(tensor.index, inside) for tensor in tensors if tensor.data is None}
+    return {tensor.index: resolved(tensor.index, inside) for tensor in tensors if tensor.data is None}
 
 
-def _resolved(index: int, inside: Mapping[int, View]) -> View:
+def resolved(index: int, inside: Mapping[int, View]) -> View:
+    """The root of a tensor that lies in another one, which may lie in another one again, and where in it it begins."""
     # A part leads to a later tensor, a cut to an earlier one; no way leads back, because what is put together is no cut.
     offset = 0
     while index in inside:

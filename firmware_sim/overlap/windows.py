@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware_sim.model import Operator, Tensor
+from firmware_sim.model import Operator, Tensors
 from firmware_sim.schema import PADDING
 
 
@@ -37,7 +36,7 @@ def same_padding(size: int, out: int, kernel: int, stride: int, dilation: int = 
     return max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0) // 2
 
 
-def windows(operator: Operator, tensors: Sequence[Tensor], in_element: int, out_element: int) -> Windows | None:
+def windows(operator: Operator, tensors: Tensors, in_element: int, out_element: int) -> Windows | None:
     """Windows of a convolution or pool; None where shapes and options do not make sense together.
 
     Args:

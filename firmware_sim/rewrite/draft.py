@@ -11,7 +11,7 @@ that continues another's record is named in `DraftGraph.copies`; what is wholly 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -81,6 +81,16 @@ class Draft:
     offsets: tuple[Mapping[int, int], ...] | None = None
     added: tuple[DraftGraph, ...] = ()
 
+    @property
+    def all_graphs(self) -> tuple[DraftGraph, ...]:
+        """Its subgraphs, the added ones included."""
+        return (*self.graphs, *self.added)
+
+    def plan(self, places: Sequence[Mapping[int, int]]) -> bytes:
+        """The metadata entry of a memory plan; `places` are offsets of tensors, per subgraph."""
+        pairs = zip(self.all_graphs, places, strict=True)
+        return encode([offsets.get(index) for graph, offsets in pairs for index in sorted(graph.tensors)])
+
     def sources(self) -> list[tuple[Subgraph, DraftGraph]]:
         """Every subgraph, the added ones included, with what it came from."""
         return [
@@ -111,7 +121,12 @@ def open_draft(content: bytes, *, name: str | None = None) -> Draft:
         root, end_bytes = read_records(content)
     except ModelError as error:
         raise ModelError(error.message, where=model.path, hint=error.hint) from error
-    return Draft(model, content, root, end_bytes, tuple(_graph(subgraph) for subgraph in model.subgraphs))
+    return Draft(model, content, root, end_bytes, graphs_of(model))
+
+
+def graphs_of(model: Model) -> tuple[DraftGraph, ...]:
+    """The subgraphs of a model, unedited."""
+    return tuple(_graph(subgraph) for subgraph in model.subgraphs)
 
 
 def _graph(subgraph: Subgraph) -> DraftGraph:
@@ -192,14 +207,7 @@ def finish(draft: Draft) -> bytes:
 def _entries(draft: Draft) -> Mapping[str, bytes]:
     if draft.offsets is None and METADATA not in draft.model.metadata:
         return draft.metadata
-    graphs = (*draft.graphs, *draft.added)
-    places = draft.offsets or tuple({} for _ in graphs)
-    words = [
-        graph_places.get(index)
-        for graph, graph_places in zip(graphs, places, strict=True)
-        for index in sorted(graph.tensors)
-    ]
-    return {**draft.metadata, METADATA: encode(words)}
+    return {**draft.metadata, METADATA: draft.plan(draft.offsets or tuple({} for _ in draft.all_graphs))}
 
 
 class _Buffers:

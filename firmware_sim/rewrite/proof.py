@@ -71,7 +71,7 @@ class Comparison:
         model = read(before, name=name)
         own = input_tensors(model)
         self._taken = own if taken is None else tuple(taken)
-        macs = 2 * max(1, sum(costs.macs(op, one.tensors) for one in model.subgraphs for op in one.operators))
+        macs = 2 * max(1, costs.model_macs(model))
         most = most_workers()
         if inputs is None:
             inputs = max(LEAST, min(INPUTS, most * _MACS_PER_WORKER // macs))
@@ -119,16 +119,13 @@ class Comparison:
         try:
             shares = [share.result() for share in got]
         except SapoolError as error:
-            raise self._wrong(error.message) from None
+            raise wrong(error.message, self._name) from None
         new = [run for share in shares for run in share.outputs]
         for number, (expected, run) in enumerate(zip(old, new, strict=True)):
             for output, (one, other) in enumerate(zip(expected, run, strict=True)):
                 if one != other:
-                    raise self._wrong(f"output {output} differs for input {number}")
+                    raise wrong(f"output {output} differs for input {number}", self._name)
         return Proof(self._inputs, shares[0].arena.head_bytes, shares[0].arena.total_bytes)
-
-    def _wrong(self, fault: str) -> InternalError:
-        return InternalError(f"the rewritten model is wrong: {fault}; nothing was written", where=self._name)
 
     def _runs(self, content: bytes, own: Sequence[Tensor]) -> list[Future[_Share]]:
         shares = min(self._count * _SHARES if self._count > 1 else 1, self._inputs)
@@ -151,6 +148,11 @@ class _Share(NamedTuple):
 
 
 _loaded = lru_cache(maxsize=2)(tflm.Tflm)
+
+
+def wrong(fault: str, name: str) -> InternalError:
+    """The error of a comparison that failed."""
+    return InternalError(f"the rewritten model is wrong: {fault}; nothing was written", where=name)
 
 
 def taken_inputs(before: bytes, *, name: str, int8_input: bool) -> tuple[Tensor, ...]:

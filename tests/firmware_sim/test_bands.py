@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.shared import MODELS
-from support.band_nets import Layer, network
+from support.band_nets import BOTTLENECKS, Layer, network
 from support.random_bands import layers, outputs, random_bandings
 from support.tflite_files import Graph, Op, T, tflite
 
@@ -47,15 +47,6 @@ from firmware_sim.run.litert import LiteRt
 from firmware_sim.run.tflm import Tflm
 
 LIBRARIES = ("reference", "cmsis-nn", "cmsis-nn-dsp", "cmsis-nn-mve")
-BOTTLENECKS = [
-    Layer("conv", 3, 2, 8),
-    Layer("dw", 3),
-    Layer("conv", 1, 1, 24),
-    Layer("dw", 3, 2),
-    Layer("conv", 1, 1, 8),
-    Layer("block", 3),
-    Layer("conv", 3, 2, 8),
-]
 
 
 def convolved(image: np.ndarray, weights: np.ndarray, window: Window) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from support.band_nets import Layer, network
+from support.band_nets import BOTTLENECKS, Layer, network
 
 from firmware_sim.profiles import get
 from firmware_sim.rewrite.bands.build import Banding
@@ -18,20 +18,10 @@ from firmware_sim.rewrite.bands.search import _NONE, Goal, Search, _widest
 from firmware_sim.rewrite.bands.stage import cuts
 from firmware_sim.rewrite.draft import open_draft
 
-LAYERS = [
-    Layer("conv", 3, 2, 8),
-    Layer("dw", 3),
-    Layer("conv", 1, 1, 24),
-    Layer("dw", 3, 2),
-    Layer("conv", 1, 1, 8),
-    Layer("block", 3),
-    Layer("conv", 3, 2, 8),
-]
-
 
 def pricer(kernels: str = "reference", form: str = EXPLICIT) -> Pricer:
     profile = {"reference": "host64", "cmsis-nn-dsp": "cortex-m-cmsis-nn-dsp"}[kernels]
-    return Pricer(open_draft(network(LAYERS, height=40, width=40)), kernels, get(profile), form)
+    return Pricer(open_draft(network(BOTTLENECKS, height=40, width=40)), kernels, get(profile), form)
 
 
 def bandings(proposer: Proposer) -> Iterator[Banding]:

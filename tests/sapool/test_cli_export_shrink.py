@@ -12,9 +12,11 @@ pytest.importorskip("ai_edge_litert")
 tflm = pytest.importorskip("firmware_sim.run.tflm")
 pytest.importorskip("tflite_micro")
 
+from support.checkpoints import saved  # noqa: E402
+
 from firmware_sim import memreport, read  # noqa: E402
 from firmware_sim.overlap import stored  # noqa: E402
-from sapool import calibration, checkpoint, models, presets  # noqa: E402
+from sapool import presets  # noqa: E402
 from sapool.cli.main import main  # noqa: E402
 from sapool.export import shrinks_by_default  # noqa: E402
 from sapool.spec import parse  # noqa: E402
@@ -24,12 +26,7 @@ SPEC = parse("mobilenet_v1-strided-12222:width=0.1,resolution=64,classes=4")
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    path = tmp_path_factory.mktemp("run") / "model.safetensors"
-    torch.manual_seed(0)
-    checkpoint.save(path, models.build(SPEC), SPEC, labels=("a", "b", "c", "d"))
-    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8)
-    calibration.save(calibration.beside(path), images)
-    return path
+    return saved(tmp_path_factory.mktemp("run"), SPEC)
 
 
 @pytest.fixture(autouse=True)

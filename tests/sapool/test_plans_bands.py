@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch
+from support.checkpoints import saved
 
 from exporters import tflite
 from firmware_sim import profiles
@@ -142,9 +142,7 @@ def test_a_network_is_pruned_to_what_its_file_in_bands_takes(tmp_path, capsys):
     from firmware_sim.run.tflm import Tflm
 
     spec = parse(SMALL)
-    torch.manual_seed(0)
-    path, pruned = tmp_path / "model.safetensors", tmp_path / "pruned.safetensors"
-    checkpoint.save(path, models.build(spec), spec, labels=("a", "b", "c", "d"))
+    path, pruned = saved(tmp_path, spec), tmp_path / "pruned.safetensors"
     limit = int(0.99 * price(spec, plan=named("bands", None).searched()).arena.needed_bytes)
     arguments = [
         "prune",

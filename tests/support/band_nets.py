@@ -22,6 +22,18 @@ class Layer(NamedTuple):
     dilation: int = 1
 
 
+BOTTLENECKS = [
+    Layer("conv", 3, 2, 8),
+    Layer("dw", 3),
+    Layer("conv", 1, 1, 24),
+    Layer("dw", 3, 2),
+    Layer("conv", 1, 1, 8),
+    Layer("block", 3),
+    Layer("conv", 3, 2, 8),
+]
+"""As a MobileNet begins."""
+
+
 class _Net:
     def __init__(self, height: int, width: int, channels: int, seed: int, type: str) -> None:
         self.random = np.random.default_rng(seed)

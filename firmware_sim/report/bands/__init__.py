@@ -11,12 +11,10 @@ proven.py makes a report: it rewrites a model and compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Final
 
-from firmware_sim.errors import UsageError
+from firmware_sim.report.chosen import renderer
 from firmware_sim.report.shrink import ShrinkReport
 from firmware_sim.rewrite.bands.proof import TensorProof
 from firmware_sim.rewrite.bands.run import Banded
@@ -51,7 +49,4 @@ def render(report: BandsReport, format: str = "text") -> str:
     Raises:
         UsageError: there is no such format.
     """
-    if format not in _FORMATS:
-        raise UsageError(f"unknown format '{format}'", hint=f"formats: {', '.join(_FORMATS)}")
-    renderer: Callable[[BandsReport], str] = import_module(f"firmware_sim.report.bands.{format}").render
-    return renderer(report)
+    return renderer(__name__, format, _FORMATS)(report)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Final
 
-from firmware_sim.errors import UsageError
+from firmware_sim.report.chosen import renderer
 from firmware_sim.rewrite.proof import Proof
 from firmware_sim.rewrite.shrink import Shrunk
 
@@ -34,7 +32,4 @@ def render(report: ShrinkReport, format: str = "text") -> str:
     Raises:
         UsageError: there is no such format.
     """
-    if format not in _FORMATS:
-        raise UsageError(f"unknown format '{format}'", hint=f"formats: {', '.join(_FORMATS)}")
-    renderer: Callable[[ShrinkReport], str] = import_module(f"firmware_sim.report.shrink.{format}").render
-    return renderer(report)
+    return renderer(__name__, format, _FORMATS)(report)

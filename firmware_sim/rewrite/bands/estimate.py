@@ -33,20 +33,9 @@ class Distances:
             for index, count in zip((*layer.data, layer.output), (*heights, out), strict=True):
                 whole = tensors[index]
                 tensors[index] = replace(whole, shape=(1, count, *whole.shape[2:]))
-            chosen = rules(operator, _Listed(tensors), self.kernels)
+            chosen = rules(operator, tensors, self.kernels)
             self.known[key] = {index: distance_bytes(chosen, index) for index in layer.data}
         return self.known[key]
-
-
-class _Listed(list[Tensor]):
-    """Tensors by their numbers, where only a few are there."""
-
-    def __init__(self, tensors: Mapping[int, Tensor]) -> None:
-        super().__init__()
-        self.tensors = tensors
-
-    def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]  # no slices are asked for
-        return self.tensors[index]
 
 
 @dataclass

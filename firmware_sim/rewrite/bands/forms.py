@@ -16,7 +16,7 @@ from firmware_sim.lifetimes import UNSET, Lifetime, Lifetimes, lifetimes
 from firmware_sim.model import Model, Operator, Subgraph
 from firmware_sim.overlap.plan import CHOICES
 from firmware_sim.overlap.storage import Storage
-from firmware_sim.overlap.views import CUTS, KINDS, PARTS, View, cut, parts, views
+from firmware_sim.overlap.views import KINDS, View, cut, parts, resolved, views
 from firmware_sim.rewrite.bands.build import Banding, Run, banded, banded_in_loops
 from firmware_sim.rewrite.bands.loops import looped
 from firmware_sim.rewrite.draft import NEW_OPERATOR, Draft, model_of
@@ -33,9 +33,6 @@ FORMS: Final[Mapping[str, str]] = {
 """Names of the forms, with what they are."""
 
 Kinds = Collection[str]
-
-VIEW_CHOICES: Final[tuple[Kinds, ...]] = (KINDS, {CUTS}, {PARTS}, ())
-"""Tensors that lie inside others; a copy into a place that is free is sometimes better than none."""
 
 _MOST_UNROLLED: Final = 16
 """Bands beyond which views lose against a loop what their copies could gain, and take long to plan."""
@@ -59,8 +56,8 @@ class Written:
     def places(self, offsets: Mapping[int, int]) -> tuple[dict[int, int], ...]:
         """Where the tensors of each subgraph go, by a plan of what was planned."""
         found = []
-        for graph in (*self.draft.graphs, *self.draft.added):
-            at = {index: self._resolved(index) for index, tensor in graph.tensors.items() if tensor.data is None}
+        for graph in self.draft.all_graphs:
+            at = {index: resolved(index, self.inside) for index, tensor in graph.tensors.items() if tensor.data is None}
             found.append(
                 {index: offsets[view.root] + view.offset_bytes for index, view in at.items() if view.root in offsets}
             )
@@ -70,24 +67,17 @@ class Written:
         """Tensors that share memory, by their running numbers over all subgraphs of the file."""
         numbers: dict[int, int] = {}
         total = 0
-        for graph in (*self.draft.graphs, *self.draft.added):
+        for graph in self.draft.all_graphs:
             for number, index in enumerate(sorted(graph.tensors), total):
                 if graph.tensors[index].data is None:
                     numbers[index] = number
             total += len(graph.tensors)
         found: dict[int, dict[int, int]] = {}
         for index in sorted({*self.inside, *(view.root for view in self.inside.values())}):
-            root, offset = self._resolved(index)
+            root, offset = resolved(index, self.inside)
             if index in numbers:
                 found.setdefault(root, {})[numbers[index]] = offset
         return tuple(storage for storage in found.values() if len(storage) > 1)
-
-    def _resolved(self, index: int) -> View:
-        offset = 0
-        while index in self.inside:
-            offset += self.inside[index].offset_bytes
-            index = self.inside[index].root
-        return View(index, offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +123,7 @@ def ways(draft: Draft, bandings: Sequence[Banding], form: str, scratch: Collecti
     if form == EXPLICIT or not bandings:
         yield Way(planned, model, CHOICES, {}, Written(planned))
         return
-    for kinds in VIEW_CHOICES:
+    for kinds in CHOICES:  # a copy into a place that is free is sometimes better than none
         yield Way(planned, model, (kinds,), {}, _bare(planned, model, kinds, ()))
 
 

@@ -49,6 +49,9 @@ class Reach(Protocol):
     def right(self, band: Rows) -> Rows:
         """Those of `computed(band)` that are as in the whole image, if all rows of the band are."""
 
+    def reached(self, rows: Rows) -> Rows:
+        """The rows of the output that nothing but these rows of the input, and what is outside of the image, reaches."""
+
 
 class Same(NamedTuple):
     """Row for row."""
@@ -67,6 +70,10 @@ class Same(NamedTuple):
         """See `Reach`."""
         return band
 
+    def reached(self, rows: Rows) -> Rows:
+        """See `Reach`."""
+        return rows
+
 
 class Padded(NamedTuple):
     """PAD: `top` rows in front; `size` rows come in, `out` rows leave. A band that ends inside gets no rows there."""
@@ -81,15 +88,17 @@ class Padded(NamedTuple):
         return Rows(start, max(min(wanted.end - self.top, self.size), start + 1))
 
     def computed(self, band: Rows) -> Rows | None:
-        """See `Reach`: bands at the border of the image get all of its padding."""
-        start = 0 if band.start == 0 else band.start + self.top
-        return Rows(start, self.out if band.end == self.size else band.end + self.top)
+        """See `Reach`."""
+        return self.reached(band)
 
     def right(self, band: Rows) -> Rows:
         """See `Reach`."""
-        rows = self.computed(band)
-        assert rows is not None
-        return rows
+        return self.reached(band)
+
+    def reached(self, rows: Rows) -> Rows:
+        """See `Reach`: rows at the border of the image get all of its padding."""
+        start = 0 if rows.start == 0 else rows.start + self.top
+        return Rows(start, self.out if rows.end == self.size else rows.end + self.top)
 
 
 class Window(NamedTuple):
@@ -142,9 +151,13 @@ class Window(NamedTuple):
         return Rows(first // self.stride, first // self.stride + count)
 
     def right(self, band: Rows) -> Rows:
-        """See `Reach`: rows whose windows touch nothing but the band and what is outside of the image."""
-        start = 0 if band.start == 0 else -(-(band.start + self.pad) // self.stride)
-        end = self.out if band.end == self.size else (band.end - self.span + self.pad) // self.stride + 1
+        """See `Reach`."""
         rows = self.computed(band)
         assert rows is not None
-        return rows.within(Rows(start, end))
+        return rows.within(self.reached(band))
+
+    def reached(self, rows: Rows) -> Rows:
+        """See `Reach`."""
+        start = 0 if rows.start == 0 else -(-(rows.start + self.pad) // self.stride)
+        end = self.out if rows.end == self.size else (rows.end - self.span + self.pad) // self.stride + 1
+        return Rows(start, end)

@@ -80,13 +80,7 @@ def layer(operator: Operator, tensors: Mapping[int, Tensor]) -> Layer | str:
     if found is None:
         return f"{name}: its inputs are of a kind that bands are not made for"
     reach, margins = found
-    return Layer(operator, data, reach, macs(operator, _filled(tensors)) // result.shape[1], margins)
-
-
-def _filled(tensors: Mapping[int, Tensor]) -> list[Tensor]:
-    """Tensors in a list, where those that are gone are any other's."""
-    some = next(iter(tensors.values()))
-    return [tensors.get(index, some) for index in range(max(tensors) + 1)]
+    return Layer(operator, data, reach, macs(operator, tensors) // result.shape[1], margins)
 
 
 def _reach(
@@ -108,7 +102,7 @@ def _reach(
         if margins is None:
             return None
         return Padded(tensors[data[0]].shape[1], result.shape[1], margins[0]), margins
-    geometry = windows(operator, _filled(tensors), 1, 1)
+    geometry = windows(operator, tensors, 1, 1)
     if geometry is None:
         return None
     axis = geometry.height

@@ -8,19 +8,18 @@ from typing import Final
 
 from firmware_sim.memory.account import account
 from firmware_sim.memory.elements import ALIGNMENT_BYTES
-from firmware_sim.memory.offline import METADATA, RECORD, encode
+from firmware_sim.memory.offline import METADATA, RECORD
 from firmware_sim.model import Model
 from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import profiles_of
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding
-from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.reasons import unfit
-from firmware_sim.rewrite.bands.run import is_unaligned
+from firmware_sim.rewrite.bands.run import is_sound
 from firmware_sim.rewrite.bands.search import Goal, Search
 from firmware_sim.rewrite.bands.stage import cuts
-from firmware_sim.rewrite.draft import Draft, DraftGraph, model_of
+from firmware_sim.rewrite.draft import Draft, graphs_of, model_of
 from firmware_sim.rewrite.order_costs import order_costs
 from firmware_sim.rewrite.records import Record
 from firmware_sim.rewrite.reorder import Costs, reorder
@@ -108,27 +107,20 @@ def _first(
     goal = Goal(int(pricer.macs * (1 + max_extra_macs)))
     search = Search(pricer, goal)
     prices = _quick(search) if quick else search.run()
-    old = {build: account(model, build, None).arena.total_bytes for build in profiles_of(kernels)}
+    old = {build: account(model, build, None) for build in profiles_of(kernels)}
     for price in sorted((price for price in prices if goal.allows(price) and price.bandings), key=goal.rank):
         if price.arena_bytes >= below_bytes:
             break
         found = _previewed(pricer, price)
-        if stored.damages(found.model, kernels):
-            continue
-        reports = {build: account(found.model, build, None) for build in old}
-        if all(report.arena.total_bytes <= old[build] for build, report in reports.items()) and not any(
-            is_unaligned(report) for report in reports.values()
-        ):
+        if is_sound(found.model, kernels, old, {build: account(found.model, build, None) for build in old}):
             return found
     return None
 
 
 def _quick(search: Search) -> Iterator[Price]:
-    plain = search.pricer.price(())
-    assert plain is not None  # without bands there is always a plan
-    floor = search.proposer.floor_bytes()
-    if floor < plain.head_bytes:
-        ratio = plain.head_bytes / max(floor, 1)
+    floor, head_bytes = search.proposer.floor_bytes(), search.plain.head_bytes
+    if floor < head_bytes:
+        ratio = head_bytes / max(floor, 1)
         for number in range(QUICK_LIMITS):
             limit = int(floor * ratio ** (number / QUICK_LIMITS))
             for choice in search.proposer.best(limit, search.goal.most_macs - search.pricer.macs, most=1):
@@ -140,11 +132,7 @@ def _draft(model: Model, kernels: str) -> Draft:
     """A draft in the best order of operators, of which no file can be written: there are no records."""
 
     def opened(model: Model) -> Draft:
-        graphs = tuple(
-            DraftGraph({one.index: one for one in each.tensors}, each.operators, each.inputs, each.outputs)
-            for each in model.subgraphs
-        )
-        return Draft(model, b"", Record("Model", {}), 0, graphs)
+        return Draft(model, b"", Record("Model", {}), 0, graphs_of(model))
 
     draft = opened(model)
     graph, _ = reorder(draft.graphs[0], order_costs(model, kernels))
@@ -152,13 +140,11 @@ def _draft(model: Model, kernels: str) -> Draft:
 
 
 def _previewed(pricer: Pricer, price: Price) -> Previewed:
-    draft = pricer.draft_of(price.bandings)
-    numbers = {index: number for number, index in enumerate(sorted(draft.graphs[0].tensors))}
-    offsets = {numbers[index]: offset for index, offset in price.offsets.items()}
-    model = model_of(draft)
-    words = encode([offsets.get(tensor.index) for tensor in model.subgraphs[0].tensors])
-    entries = {METADATA: words, RECORD: stored.record(pricer.kernels, bands=EXPLICIT)}
-    size_bytes = pricer.draft.model.size_bytes + _more_bytes(pricer.draft, draft) + sum(map(len, entries.values()))
+    file = pricer.written(price)
+    model = model_of(file.draft)
+    words = file.draft.plan(file.places(price.offsets))
+    entries = {METADATA: words, RECORD: stored.record(pricer.kernels, bands=pricer.form)}
+    size_bytes = pricer.draft.model.size_bytes + _more_bytes(pricer.draft, file.draft) + sum(map(len, entries.values()))
     metadata = {**model.metadata, **{name: memoryview(data) for name, data in entries.items()}}
     return Previewed(replace(model, size_bytes=size_bytes, metadata=metadata), price.bandings)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 
-from firmware_sim.costs import macs
+from firmware_sim.costs import model_macs
 from firmware_sim.errors import ModelError
 from firmware_sim.memory.account import arena
 from firmware_sim.memory.elements import tensor_bytes
-from firmware_sim.memory.offline import METADATA, OfflinePlan, encode
+from firmware_sim.memory.offline import METADATA, OfflinePlan
 from firmware_sim.memory.tail import Tail, tail
 from firmware_sim.model import Model
 from firmware_sim.overlap.plan import plan, profiles_of
@@ -72,8 +72,7 @@ class Pricer:
     @cached_property
     def macs(self) -> int:
         """Multiply-accumulates without bands."""
-        subgraph = self.draft.model.subgraphs[0]
-        return sum(macs(operator, subgraph.tensors) for operator in subgraph.operators)
+        return model_macs(self.draft.model)
 
     @cached_property
     def input_bytes(self) -> int:
@@ -152,9 +151,7 @@ class Pricer:
             raise ModelError(f"no memory plan: {found.reason}", where=way.model.path)
         numbers = sorted(way.draft.graphs[0].tensors)
         offsets = {numbers[number]: offset for number, offset in found.offsets[0].items()}
-        graphs = (*way.file.draft.graphs, *way.file.draft.added)
-        places = way.file.places(offsets)
-        words = encode([at.get(i) for graph, at in zip(graphs, places, strict=True) for i in sorted(graph.tensors)])
+        words = way.file.draft.plan(way.file.places(offsets))
         planned = replace(result, metadata={**result.metadata, METADATA: memoryview(words)})
         use = arena(planned, self.profile, None if has_variables else finished)
         bound_bytes = min(found.solution.bound_bytes, use.head_bytes)

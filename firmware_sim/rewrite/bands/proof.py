@@ -21,7 +21,7 @@ from firmware_sim.errors import InternalError, ModelError, SapoolError
 from firmware_sim.model import Model, Subgraph, Tensor, read
 from firmware_sim.overlap import stored
 from firmware_sim.rewrite.draft import finish, open_draft
-from firmware_sim.rewrite.proof import fed, input_tensors
+from firmware_sim.rewrite.proof import fed, input_tensors, wrong
 from firmware_sim.run import tflm
 from firmware_sim.run.feed import EXTREMES, feed
 from firmware_sim.run.workers import Workers, most_workers
@@ -77,16 +77,12 @@ def prove_tensors(before: bytes, after: bytes, *, name: str, workers: Workers | 
             try:
                 got = computed[place].result()
             except SapoolError as error:
-                raise _wrong(error.message, name) from None
+                raise wrong(error.message, name) from None
             for number, (digests, runs) in enumerate(zip(expected, got, strict=True)):
                 if any(run != digests[place] for run in runs):
                     tensor = new.subgraphs[0].tensors[other]
-                    raise _wrong(f"tensor {tensor.name!r} differs for input {INPUTS[number]}", name)
+                    raise wrong(f"tensor {tensor.name!r} differs for input {INPUTS[number]}", name)
     return TensorProof(len(chosen), len(common), in_litert)
-
-
-def _wrong(fault: str, name: str) -> InternalError:
-    return InternalError(f"the rewritten model is wrong: {fault}; nothing was written", where=name)
 
 
 def _kept(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from firmware_sim import memreport
 from firmware_sim.accounting import MemoryReport
-from firmware_sim.errors import ModelError, UsageError
+from firmware_sim.errors import UsageError
 from firmware_sim.memory.offline import RECORD
-from firmware_sim.model import read
+from firmware_sim.model import Model, read
 from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import profiles_of
 from firmware_sim.overlap.rules import ANY
@@ -34,6 +34,9 @@ MAX_EXTRA_MACS: Final = 0.1
 """Multiply-accumulates that bands may add, as a share of those of the model, unless said otherwise."""
 
 _RUNGS: Final = 12  # of the ladder that are reported
+
+Reports = Mapping[Profile, MemoryReport]
+"""Accounts of one model, by the build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +145,15 @@ def bands(
         searches.append(search)
         prices += [(price, search) for price in search.run()]
     allowed = [entry for entry in prices if goal.allows(entry[0]) and entry[0].bandings]
+    given = read(content, name=name)
+    old = {build: memreport(given, profile=build) for build in profiles_of(kernels)}
     before = plain.after.arena.needed_bytes
     for price, search in sorted(allowed, key=lambda entry: goal.rank(entry[0])):
         if price.arena_bytes >= before:
             if arena_bytes is None:
                 break
             continue
-        found = _finished(content, plain, price, search, kernels, name)
+        found = _finished(plain, price, search.pricer, old, name)
         if found is not None:
             rungs = _rungs([entry[0] for entry in prices], price)
             stages = tuple(_stage(search, banding) for banding in price.bandings)
@@ -188,21 +193,18 @@ def _prepared(draft: Draft, kernels: str) -> Draft:
     return open_draft(finish(draft.with_graph(0, graph)), name=draft.model.path)
 
 
-def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kernels: str, name: str) -> Shrunk | None:
-    """The file of a choice and its account; None where some build would get worse, or a kernel could not bear the plan."""
-    pricer = search.pricer
+def _finished(plain: Shrunk, price: Price, pricer: Pricer, old: Reports, name: str) -> Shrunk | None:
+    """The file of a choice and its account; None where some build would get worse, or a kernel could not bear the plan.
+
+    `old` are the accounts of the model as it was.
+    """
+    kernels = pricer.kernels
     file = pricer.written(price)
     metadata = {RECORD: stored.record(kernels, bands=pricer.form, storages=file.storages())}
     result = finish(replace(file.draft, offsets=file.places(price.offsets), metadata=metadata))
     model = read(result, name=name)
-    if stored.damages(model, kernels):
-        return None
-    builds, given = profiles_of(kernels), read(content, name=name)
-    old = {build.id: memreport(given, profile=build) for build in builds}
-    new = {build.id: memreport(model, profile=build) for build in builds}
-    if any(new[key].arena.total_bytes > report.arena.total_bytes for key, report in old.items()):
-        return None
-    if any(is_unaligned(report) for report in new.values()):
+    new = {build: memreport(model, profile=build) for build in old}
+    if not is_sound(model, kernels, old, new):
         return None
     profile = pricer.profile
     passes = tuple(use for use in plain.passes if use.name == INT8_INPUT)
@@ -214,9 +216,9 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
         content=result,
         kernels=kernels,
         before=plain.before,
-        after=new[profile.id],
-        passes=(*passes, replace(_use("bands", new[profile.id]), macs=price.macs)),
-        builds=tuple(BuildUse.of(build, old[build.id], new[build.id]) for build in builds),
+        after=new[profile],
+        passes=(*passes, replace(_use("bands", new[profile]), macs=price.macs)),
+        builds=tuple(BuildUse.of(build, old[build], new[build]) for build in old),
         bound_bytes=price.bound_bytes,
         floor_bytes=floor_bytes(model_of(pricer.draft_of(price.bandings))),
         libraries=stored.safe_libraries(model),
@@ -225,7 +227,21 @@ def _finished(content: bytes, plain: Shrunk, price: Price, search: Search, kerne
     )
 
 
-def is_unaligned(report: MemoryReport) -> bool:
+def is_sound(model: Model, kernels: str, old: Reports, new: Reports) -> bool:
+    """Kernels bear the plan of a model in bands, and no build needs more than it did.
+
+    Args:
+        model: with its plan.
+        kernels: the kernel class.
+        old: the accounts before.
+        new: those of `model`, for the same builds.
+    """
+    if any(new[build].arena.total_bytes > report.arena.total_bytes for build, report in old.items()):
+        return False
+    return not any(map(_is_unaligned, new.values())) and not stored.damages(model, kernels)
+
+
+def _is_unaligned(report: MemoryReport) -> bool:
     """Kernels read scratch buffers in words; TFLM puts one behind a tensor that begins anywhere."""
     return any(buffer.kind == "scratch" and buffer.bytes and buffer.offset % 16 for buffer in report.buffers)
 
@@ -272,13 +288,3 @@ def _new_operators(before: bytes, after: bytes) -> tuple[str, ...]:
         for content in (before, after)
     ]
     return tuple(sorted(kinds[1] - kinds[0]))
-
-
-def check_refused(banded: Banded, name: str) -> None:
-    """Make an error of bands that were asked for and could not be.
-
-    Raises:
-        ModelError: there are none.
-    """
-    if banded.reason:
-        raise ModelError(f"no bands: {banded.reason}", where=name)

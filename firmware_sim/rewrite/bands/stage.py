@@ -111,7 +111,7 @@ class Stage:
             for index in one.data:
                 good = good.within(right[index])
             there[one.output] = step.output
-            right[one.output] = one.reach.right(given).within(_of(one, good, given, step.output))
+            right[one.output] = one.reach.right(given).within(one.reach.reached(good))
             if not right[one.output].holds(needs[one.output]):
                 raise InternalError(f"operator {one.operator.index} would compute wrong rows for a band")
 
@@ -133,19 +133,6 @@ class Stage:
     def whole_macs(self) -> int:
         """Multiply-accumulates without bands."""
         return sum(one.row_macs * self.sizes[one.output] for one in self.layers)
-
-
-def _of(one: Layer, good: Rows, given: Rows, output: Rows) -> Rows:
-    """Rows of the output that are right as far as the rows given are: only `good` of them are."""
-    if good == given:
-        return output
-    size = one.reach.size  # type: ignore[attr-defined]  # every kind of reach has one
-    window = one.reach
-    kernel, stride = getattr(window, "span", 1), getattr(window, "stride", 1)
-    pad = getattr(window, "pad", getattr(window, "top", 0))
-    start = output.start if good.start == 0 else -(-(good.start + pad) // stride)
-    end = output.end if good.end == size else (good.end - kernel + pad) // stride + 1
-    return output.within(Rows(start, end))
 
 
 @dataclass(frozen=True, slots=True)
