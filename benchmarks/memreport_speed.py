@@ -98,6 +98,8 @@ def main() -> int:
         "network": NETWORK,
         "operators": operators,
         "calls": CALLS,
+        "median_s": round(statistics.median(reading + reporting for reading, reporting in times), 4),
+        "min_s": round(min(reading + reporting for reading, reporting in times), 4),
         "read_median_s": round(statistics.median(reading for reading, _ in times), 4),
         "read_min_s": round(min(reading for reading, _ in times), 4),
         "memreport_median_s": round(statistics.median(reporting for _, reporting in times), 4),

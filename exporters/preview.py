@@ -15,6 +15,7 @@ from exporters.graph import Tensor as GraphTensor
 from exporters.operators import KINDS
 from firmware_sim import model as file
 from firmware_sim import schema
+from firmware_sim.digest import Digest
 
 _NAME: Final = "main"
 
@@ -47,7 +48,7 @@ def preview(graph: Graph, size_bytes: int, *, name: str) -> file.Model:
     )
     inputs, outputs = (tuple(index[each] for each in names) for names in (graph.inputs, graph.outputs))
     subgraph = file.Subgraph(tuple(tensors), operators, inputs, outputs, _NAME)
-    return file.Model(name, "", size_bytes, "", (subgraph,))
+    return file.Model(name, Digest(None), size_bytes, "", (subgraph,))
 
 
 def _tensor(index: int, tensor: GraphTensor, buffer: int) -> file.Tensor:

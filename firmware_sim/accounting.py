@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from firmware_sim.digest import Digest
 from firmware_sim.errors import ModelError
 from firmware_sim.records import Record
 
@@ -23,10 +24,15 @@ class ModelInfo(Record):
     """What was measured. `operators` counts those of all subgraphs; `bytes` is the size of the file."""
 
     path: str
-    sha256: str
+    digest: Digest
     bytes: int
     operators: int
     subgraphs: int
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file in hexadecimal digits."""
+        return self.digest.hexadecimal
 
 
 class ProfileInfo(Record):

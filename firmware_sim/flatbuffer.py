@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from firmware_sim.errors import ModelError
 from firmware_sim.schema import Field
@@ -30,6 +30,8 @@ _I32: Final = _SCALARS["int32"]
 _SHARING: Final = 4
 _BASE_ALLOWANCE_BYTES: Final = 1 << 20
 
+_TABLE_BYTES: Final = 8  # of the allowance: what a table takes at least
+
 _FORMATS_KEPT: Final = 1024
 
 
@@ -47,7 +49,7 @@ class Buffer:
 
     def root(self) -> Table:
         """The root table."""
-        return Table(self, self.offset(0))
+        return self.table(self.offset(0))
 
     def spend(self, count: int) -> None:
         """Count `count` decoded bytes against what a file of this size may unfold to.
@@ -94,19 +96,32 @@ class Buffer:
             )
         return start, count
 
-    def vtable(self, table: int) -> tuple[int, ...]:
-        """Field offsets of the table at `table`, by slot; 0 for absent fields."""
-        position = table - int(self.scalar(_I32, table))
-        slots = self._vtables.get(position)
-        if slots is None:
-            if position < 0:
-                raise _outside(position, self._size)
-            size = int(self.scalar(_U16, position))
-            if size < 4 or size % 2 or position + size > len(self.data):
-                raise ModelError(f"damaged: the table at byte {table} has no valid list of fields")
-            self.spend(size)
-            slots = struct.unpack_from(f"<{size // 2 - 2}H", self.data, position + 4)
-            self._vtables[position] = slots
+    def table(self, position: int) -> Table:
+        """The table at `position`.
+
+        Raises:
+            ModelError: it does not lie inside the file, or the allowance is used up.
+        """
+        self._left -= _TABLE_BYTES
+        try:
+            vtable = position - _I32.unpack_from(self.data, position)[0]
+        except (struct.error, OverflowError):
+            raise _outside(position, self._size) from None
+        slots = self._vtables.get(vtable)
+        if slots is None or self._left < 0:
+            self.spend(0)
+            slots = self._vtables[vtable] = self.vtable(vtable, position)
+        return Table(self, position, slots)
+
+    def vtable(self, position: int, table: int) -> tuple[int, ...]:
+        """Field offsets by slot, 0 for absent fields; of the vtable at `position`, which `table` is the first to name."""
+        if position < 0:
+            raise _outside(position, self._size)
+        size = int(self.scalar(_U16, position))
+        if size < 4 or size % 2 or position + size > self._size:
+            raise ModelError(f"damaged: the table at byte {table} has no valid list of fields")
+        self.spend(size)
+        slots: tuple[int, ...] = struct.unpack_from(f"<{size // 2 - 2}H", self.data, position + 4)
         return slots
 
 
@@ -125,11 +140,10 @@ class Table:
 
     __slots__ = ("_buffer", "_position", "_slots")
 
-    def __init__(self, buffer: Buffer, position: int) -> None:
-        buffer.spend(8)
+    def __init__(self, buffer: Buffer, position: int, slots: tuple[int, ...]) -> None:
         self._buffer = buffer
         self._position = position
-        self._slots = buffer.vtable(position)
+        self._slots = slots
 
     def _find(self, field: Field) -> int:
         """Where the field lies; 0 if it is absent, for the file begins with something else."""
@@ -152,22 +166,27 @@ class Table:
             return self._buffer.scalar(_SCALARS[field.kind], self._position + slots[slot])
         return 0 if field.default is None else field.default
 
-    def integer(self, field: Field) -> int:
-        """Value of an integer field, or its default."""
-        return self.scalar(field)  # type: ignore[return-value]  # the kind of an integer gives integers
+    if TYPE_CHECKING:
+
+        def integer(self, field: Field) -> int:
+            """Value of an integer field, or its default."""
+    else:
+        integer = scalar
 
     def table(self, field: Field) -> Table | None:
         """The sub-table, or None."""
         position = self._find(field)
-        return Table(self._buffer, self._buffer.offset(position)) if position else None
+        return self._buffer.table(self._buffer.offset(position)) if position else None
 
     def tables(self, field: Field) -> list[Table]:
         """The vector of sub-tables; empty if absent."""
         position = self._find(field)
         if not position:
             return []
-        start, count = self._buffer.extent(position, 4)
-        return [Table(self._buffer, self._buffer.offset(entry)) for entry in range(start, start + 4 * count, 4)]
+        buffer = self._buffer
+        start, count = buffer.extent(position, 4)
+        offsets = _items("I", count).unpack_from(buffer.data, start)
+        return [buffer.table(start + 4 * number + offset) for number, offset in enumerate(offsets)]
 
     def vector(self, field: Field) -> tuple[Scalar, ...]:
         """The vector of scalars as a tuple; empty if absent."""
@@ -175,17 +194,20 @@ class Table:
         if not position:
             return ()
         code, item_bytes = _ITEMS[field.kind]
-        start, count = self._buffer.extent(position, item_bytes)
-        self._buffer.spend(count * item_bytes)
-        return _items(code, count).unpack_from(self._buffer.data, start)
+        buffer = self._buffer
+        start, count = buffer.extent(position, item_bytes)
+        buffer.spend(count * item_bytes)
+        return _items(code, count).unpack_from(buffer.data, start)
 
-    def integers(self, field: Field) -> tuple[int, ...]:
-        """A vector of integers."""
-        return self.vector(field)  # type: ignore[return-value]  # the kind of integers gives integers
+    if TYPE_CHECKING:
 
-    def floats(self, field: Field) -> tuple[float, ...]:
-        """A vector of floats."""
-        return self.vector(field)
+        def integers(self, field: Field) -> tuple[int, ...]:
+            """A vector of integers."""
+
+        def floats(self, field: Field) -> tuple[float, ...]:
+            """A vector of floats."""
+    else:
+        integers = floats = vector
 
     def view(self, field: Field) -> memoryview | None:
         """The vector of bytes as a view into the file, or None if absent."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from firmware_sim.digest import Digest
 from firmware_sim.records import Record
 
 OptionValue = int | float | bool | str | tuple[int | float, ...]
@@ -96,11 +97,16 @@ class Model(Record):
     """A whole file. `path` is the name it is reported under; `metadata` maps entry names to their bytes."""
 
     path: str
-    sha256: str
+    digest: Digest
     size_bytes: int
     description: str
     subgraphs: tuple[Subgraph, ...]
     metadata: Mapping[str, memoryview] = {}
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file in hexadecimal digits."""
+        return self.digest.hexadecimal
 
 
 def read(source: str | Path | bytes, *, name: str | None = None) -> Model:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from firmware_sim.digest import Digest
 from firmware_sim.errors import ModelError
 from firmware_sim.files import read_bytes
 from firmware_sim.flatbuffer import Buffer, Table
@@ -113,7 +113,7 @@ def _model(data: bytes, label: str) -> Model:
             raise ModelError(f"{count} {what}; more than {_MAX_PARTS} are not supported")
     return Model(
         path=label,
-        sha256=hashlib.sha256(data).hexdigest(),
+        digest=Digest(data),
         size_bytes=len(data),
         description=root.string(_MODEL["description"]) or "",
         subgraphs=subgraphs,

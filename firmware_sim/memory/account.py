@@ -54,7 +54,7 @@ def account(
     return MemoryReport(
         model=ModelInfo(
             model.path,
-            model.sha256,
+            model.digest,
             model.size_bytes,
             sum(len(subgraph.operators) for subgraph in model.subgraphs),
             len(model.subgraphs),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from firmware_sim.digest import Digest
 from firmware_sim.errors import InternalError
 from firmware_sim.lifetimes import UNSET, lifetimes
 from firmware_sim.memory.elements import ALIGNMENT_BYTES, round_up
@@ -106,7 +107,7 @@ def total_bytes(links: Sequence[Link], profile: Profile, *, most: int | None = N
 
 def _tail_bytes(links: Sequence[Link], profile: Profile) -> int:
     ends = Subgraph((links[0].first, links[-1].last), (), (0,), (1,))
-    run = Simulation(Model("", "", 0, "", (ends,)), profile, _UNPLANNED)
+    run = Simulation(Model("", Digest(None), 0, "", (ends,)), profile, _UNPLANNED)
     run.interpreter()
     run.model_structures([1 + sum(link.tensors for link in links)], [sum(link.operators for link in links)])
     for phases in zip(*(link.phases for link in links), strict=True):

@@ -68,20 +68,20 @@ class Startup:
             self.persistent_peak_bytes = top
 
     def end_operator(self, node: Node, tail_bytes: int) -> None:
-        """Count the temporary tensors of an operator's Prepare, which stay until it ends."""
-        top = self._head_bytes
-        for tensor in _fetched(node):
-            top = self._with_tensor(top, tensor)
-        self.temporary_peak_bytes = max(self.temporary_peak_bytes, top + tail_bytes)
+        """Count the temporary tensors of an operator's Prepare, which stay until it ends.
 
-    def _with_tensor(self, top: int, tensor: Tensor) -> int:
-        """Where the temporaries end after AllocateTempTfLiteTensor (lines 225-343, 838-870)."""
-        top = round_up(top, self._tensor.align_bytes) + self._tensor.bytes
-        quantization = tensor.quantization
-        if quantization is None or not quantization.scale or not quantization.zero_point:
-            return top
-        top = round_up(top, self._quantization.align_bytes) + self._quantization.bytes
-        return round_up(top, 4) + 4 + 4 * len(quantization.scale)
+        Each is what AllocateTempTfLiteTensor takes (lines 225-343, 838-870): the structures, and an array of zero points,
+        which is aligned to 4 bytes as they are.
+        """
+        top = self._head_bytes
+        tensor_bytes, tensor_align = self._tensor
+        structure_bytes, structure_align = self._quantization
+        for tensor in _fetched(node):
+            top += -top % tensor_align + tensor_bytes
+            quantization = tensor.quantization
+            if quantization is not None and quantization.scale and quantization.zero_point:
+                top += -top % structure_align + structure_bytes + 4 + 4 * len(quantization.scale)
+        self.temporary_peak_bytes = max(self.temporary_peak_bytes, top + tail_bytes)
 
     def end_planning(self, tail_bytes: int) -> None:
         """The requests make room for the plan, which counts from here on."""

@@ -79,8 +79,10 @@ def check(site: Site) -> Iterator[Refusal]:
     for row in _rows(site.operator.op):
         if row.kernels in (None, site.profile.kernels):
             yield from _counts(site, row)
-            yield from _types(site, row)
-            yield from _shapes(site, row)
+            if row.types or row.pairs or row.same_type:
+                yield from _types(site, row)
+            if row.rank or row.same_shape:
+                yield from _shapes(site, row)
 
 
 def _counts(site: Site, row: _Row) -> Iterator[Refusal]:

@@ -61,8 +61,10 @@ def check(site: Site) -> Iterator[Refusal]:
     for row in _rows().get(site.operator.op, ()):
         if row.kernels in (None, site.profile.kernels) and _applies(site, row):
             yield from _presence(site, row)
-            yield from _values(site, row)
-            yield from _equality(site, row)
+            if row.zero_point or row.scale:
+                yield from _values(site, row)
+            if row.equal:
+                yield from _equality(site, row)
 
 
 def _applies(site: Site, row: _Row) -> bool:

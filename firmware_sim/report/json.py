@@ -16,7 +16,7 @@ from firmware_sim.report.schema import ID
 
 def as_dict(report: MemoryReport, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The report as plain dicts, lists, strings and numbers."""
-    return {"schema": ID, **_plain(report), "explanation": _plain(explain(report)), "notes": list(notes)}
+    return {"schema": ID, **plain(report), "explanation": plain(explain(report)), "notes": list(notes)}
 
 
 @register("json")
@@ -25,21 +25,22 @@ def render(report: MemoryReport, notes: tuple[str, ...], style: Style) -> str:
     return json.dumps(as_dict(report, notes), indent=2, ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A part of a report as plain dicts, lists, strings and numbers."""
     # dataclasses.asdict copies mappings with their own constructor, which read-only ones do not have. Plain values come
     # first because there are most of them, up to a million in a report of a large model.
     if value is None or isinstance(value, int | str):
         return value
     if is_dataclass(value):
         kind: Any = type(value)
-        return {name: _plain(getattr(value, name)) for name in _names(kind)}
+        return {name: plain(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
 @cache
 def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    return tuple("sha256" if field.name == "digest" else field.name for field in fields(kind))

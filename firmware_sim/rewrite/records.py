@@ -15,7 +15,6 @@ from firmware_sim.schema.rest import ALL_TABLES, HOLDS, UNIONS
 
 Value = Union[int, float, bool, bytes, memoryview, tuple[Scalar, ...], "Record", tuple["Record", ...]]
 
-_SIGNED: Final = Struct("<i")
 _MAX_DEPTH: Final = 16  # of tables in tables; the schema has six levels
 
 
@@ -68,9 +67,14 @@ class _Extent(Buffer):
         self.reach(start + count * item_bytes)
         return start, count
 
-    def vtable(self, table: int) -> tuple[int, ...]:
-        slots = super().vtable(table)
-        self.reach(table - int(self.scalar(_SIGNED, table)) + 4 + 2 * len(slots))
+    def table(self, position: int) -> Table:
+        table = super().table(position)
+        self.reach(position + 4)
+        return table
+
+    def vtable(self, position: int, table: int) -> tuple[int, ...]:
+        slots = super().vtable(position, table)
+        self.reach(position + 4 + 2 * len(slots))
         return slots
 
 

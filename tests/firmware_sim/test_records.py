@@ -46,7 +46,23 @@ def test_records_are_frozen_without_a_dict_and_can_be_replaced():
     assert record.replaced(name="b") == Ours("b", (1,))
 
 
-@pytest.mark.parametrize("make", [Ours, Theirs])
+class Common(Record):
+    """As `Ours`, but made so often that it has got an `__init__` of its own."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+    notes: Mapping[str, str] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _many():
+    for _ in range(1000):
+        Common("a")
+    assert Common.__init__ is not Record.__init__
+    assert Ours.__init__ is Record.__init__
+
+
+@pytest.mark.parametrize("make", [Ours, Common, Theirs])
 def test_arguments_are_those_of_a_dataclass(make):
     assert make("a") == make(name="a") == make("a", (), {}) == make("a", notes={}, sizes=())
     for args, named in (
@@ -67,10 +83,13 @@ def test_the_functions_of_dataclasses_take_records():
         record.replaced(colour=1)
 
 
-def test_defaults_are_not_shared():
-    one = Ours("a")
+@pytest.mark.parametrize("make", [Ours, Common])
+def test_defaults_are_not_shared(make):
+    one = make("a")
     one.notes["x"] = "y"
-    assert Ours("b").notes == {}
+    assert make("b").notes == {}
+    given = {"x": "z"}
+    assert make("b", (), given).notes is given
 
 
 def test_records_can_be_copied_and_pickled():

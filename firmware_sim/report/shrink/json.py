@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from firmware_sim.report.json import plain
 from firmware_sim.report.shrink import ShrinkReport
 
 ID = "sapool.shrink/1"
@@ -26,7 +27,7 @@ def render(report: ShrinkReport) -> str:
     return json.dumps(
         {
             "schema": ID,
-            "model": asdict(before.model),
+            "model": plain(before.model),
             "result": {"sha256": hashlib.sha256(shrunk.content).hexdigest(), "bytes": len(shrunk.content)},
             "kernels": shrunk.kernels,
             "profile": asdict(before.profile),
