@@ -15,6 +15,8 @@ from firmware_sim.preflight.site import Site
 _Range = tuple[int, int | None]
 _ANY: Final[_Range] = (0, None)
 
+_HALF: Final = "Convert the model with full integer quantisation, or to float32: TFLM computes nothing in float16."
+
 
 class _Row(NamedTuple):
     """One row of the table; see its `about`."""
@@ -106,7 +108,8 @@ def _types(site: Site, row: _Row) -> Iterator[Refusal]:
         tensor = site.operand(name)
         if tensor is not None and tensor.type not in taken:
             reason = f"{tensor.type} is not supported; TFLM takes {', '.join(sorted(taken))}"
-            yield site.refuse(reason, row.source, tensor=tensor, stage=stage)
+            hint = _HALF if tensor.type == "FLOAT16" else None
+            yield site.refuse(reason, row.source, tensor=tensor, stage=stage, hint=hint)
     for (first, second), pairs, stage in row.pairs:
         given, tensor = site.operand(first), site.operand(second)
         if given is not None and tensor is not None and tensor.type not in pairs.get(given.type, {tensor.type}):

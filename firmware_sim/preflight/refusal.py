@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Literal, NamedTuple
 
 from firmware_sim.errors import ModelError
 
 Stage = Literal["allocate", "invoke"]
+
+_MANY: Final = 3  # refusals that are only numbered
 
 
 class Refusal(NamedTuple):
@@ -52,13 +54,29 @@ class Refusal(NamedTuple):
 
 
 def error(refusals: Sequence[Refusal]) -> ModelError:
-    """The refusals as one error that lists all of them and, once each, their hints."""
+    """The refusals as one error that lists all of them and, once each, their hints.
+
+    Where many operators are refused alike, the first is said in full and the others by their numbers.
+    """
     message = "TensorFlow Lite Micro refuses the model: "
     if len(refusals) == 1:
         message += str(refusals[0])
     else:
-        message += f"{len(refusals)} reasons" + "".join(f"\n  {refusal}" for refusal in refusals)
+        message += f"{len(refusals)} reasons" + "".join(f"\n  {line}" for line in _lines(refusals))
     return ModelError(message, hint="\n  ".join(_hints(refusals)) or None)
+
+
+def _lines(refusals: Sequence[Refusal]) -> Iterator[str]:
+    groups: dict[Refusal, list[Refusal]] = {}
+    for refusal in refusals:
+        groups.setdefault(refusal._replace(operator=None, tensor=None), []).append(refusal)
+    for first, *others in groups.values():
+        yield str(first)
+        if len(others) < _MANY:
+            yield from map(str, others)
+        else:
+            numbers = ", ".join(str(each.operator) for each in others)
+            yield f"  and {len(others)} times the same for {first.op} of operators {numbers}"
 
 
 def _hints(refusals: Iterable[Refusal]) -> tuple[str, ...]:

@@ -94,6 +94,27 @@ def test_the_report_lists_every_reason_and_each_hint_once():
     assert len(error.hint.splitlines()) == 2
 
 
+def half_precision(count: int) -> bytes:
+    """As many DEQUANTIZE of float16 weights, as float16 quantisation leaves them."""
+    weights = [T([4], "FLOAT16", data=bytes(8), name=f"weights_{number}", scale=()) for number in range(count)]
+    widened = [floats([4]) for _ in range(count)]
+    operators = [Op("DEQUANTIZE", [number], [count + number]) for number in range(count)]
+    return tflite(Graph(weights + widened, operators, [], [2 * count - 1]))
+
+
+@pytest.mark.parametrize(("count", "lines"), [(2, 3), (3, 4), (4, 3), (500, 3)])
+def test_many_operators_refused_alike_are_numbered(count: int, lines: int):
+    with pytest.raises(ModelError, match=f"{count} reasons") as caught:
+        memreport(read(half_precision(count)))
+    message = caught.value.message
+    assert len(message.splitlines()) == lines
+    assert "operator 0 (DEQUANTIZE), tensor 'weights_0': FLOAT16" in message
+    if lines == 3 < count:
+        assert message.endswith(", ".join(str(number) for number in range(1, count)))
+    assert caught.value.hint is not None
+    assert "int" in caught.value.hint
+
+
 def test_budgets_use_the_same_words(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(hybrid())
