@@ -13,7 +13,7 @@ from firmware_sim.errors import ModelError
 from firmware_sim.model import Model, Operator
 from firmware_sim.records import Record
 
-# Which options name the subgraphs that an operator calls, in the order in which TFLM visits them.
+# Which options name the subgraphs that an operator calls.
 _CALLS: Final[Mapping[str, tuple[str, ...]]] = {
     "IF": ("then_subgraph_index", "else_subgraph_index"),
     "WHILE": ("cond_subgraph_index", "body_subgraph_index"),
@@ -83,9 +83,8 @@ class _Walk:
             if first[tensor] == UNSET:
                 first[tensor] = self.time
         self.started.setdefault((number, operator.index), self.time)
-        if not operator.is_custom:
-            for option in _CALLS.get(operator.op, ()):
-                self.call(operator.option(option), f"subgraph {number}, operator {operator.index}")
+        for subgraph in called(operator):
+            self.call(subgraph, f"subgraph {number}, operator {operator.index}")
         for tensor in operator.inputs:
             if tensor >= 0:
                 last[tensor] = self.time
@@ -102,6 +101,12 @@ class _Walk:
             raise ModelError(f"{caller}: subgraphs call each other more than {_MAX_DEPTH} deep")
         self.time += 1
         self.subgraph(number)
+
+
+def called(operator: Operator) -> tuple[int, ...]:
+    """The subgraphs that an operator names, in the order in which TFLM visits them."""
+    names = () if operator.is_custom else _CALLS.get(operator.op, ())
+    return tuple(operator.option(name) for name in names)
 
 
 def lifetimes(model: Model) -> Lifetimes:

@@ -38,10 +38,15 @@ class Layout:
 
 def separate(buffers: Sequence[HeadBuffer], scratch: Sequence[Block]) -> Layout:
     """Every tensor a block, nothing shared while it is in use."""
+    blocks, places = _whole(buffers, 0)
+    return Layout(problem([*blocks, *scratch]), places)
+
+
+def _whole(buffers: Sequence[HeadBuffer], start: int) -> tuple[list[Block], dict[Key, tuple[int, int]]]:
+    """Tensors as blocks, numbered from `start` on, and their places in them."""
     requests = [buffer.request for buffer in buffers]
     blocks = [Block.whole(one.size_bytes, one.first, one.last) for one in requests]
-    places = {(buffer.subgraph, buffer.index): (number, 0) for number, buffer in enumerate(buffers)}
-    return Layout(problem([*blocks, *scratch]), places)
+    return blocks, {(buffer.subgraph, buffer.index): (number, 0) for number, buffer in enumerate(buffers, start)}
 
 
 def layout(
@@ -54,19 +59,23 @@ def layout(
     kinds: Collection[str] = KINDS,
     ties: Mapping[int, int] | None = None,
 ) -> Layout:
-    """Blocks of a model with one subgraph, in which outputs may overlap the inputs that die there.
+    """Blocks of a model, in which outputs of the first subgraph may overlap the inputs that die there.
+
+    Tensors of called subgraphs share nothing while TFLM takes them to be in use: they are written from outside, time and
+    again.
 
     Args:
         model: the model.
         tensors: its tensors with the shapes that the kernels see.
-        buffers: those of them that the plan places.
+        buffers: those of all subgraphs that the plan places.
         times: lifetimes as TFLM sees them, by which it places scratch buffers.
         scratch: a block for each operator that asks for scratch buffers.
         distances: see `distances`.
         kinds: see `firmware_sim.overlap.views.views`.
         ties: tensors that have to be where others are, which are in use at other times.
     """
-    planned = {buffer.index: buffer for buffer in buffers}
+    planned = {buffer.index: buffer for buffer in buffers if buffer.subgraph == 0}
+    called = [buffer for buffer in buffers if buffer.subgraph != 0]
     found = {index: view for index, view in _views(model, tensors, planned, kinds).items() if index in planned}
     uses = _uses(model, tensors, found, times)
     tied = ties or {}
@@ -76,12 +85,13 @@ def layout(
     found = {index: View(tied.get(view.root, view.root), view.offset_bytes) for index, view in found.items()}
     number = {root: position for position, root in enumerate(members)}
     blocks = [_block(root, found, planned, one) for root, one in members.items()]
-    allowances = list(_allowances(model, tensors, found, number, blocks, distances))
-    puzzle = problem([*blocks, *scratch], allowances)
+    allowances = list(_allowances(model, tensors, found, number, blocks, times, distances))
+    others, other_places = _whole(called, len(blocks))
+    puzzle = problem([*blocks, *others, *scratch], allowances)
     apart = {key: round_up(distance) for key, distance in puzzle.apart.items()}
-    _around_scratch(apart, scratch, found, number, planned)
+    _around_scratch(apart, scratch, len(blocks) + len(called), found, number, planned)
     places = {(0, index): (number[view.root], view.offset_bytes) for index, view in found.items()}
-    return Layout(replace(puzzle, apart=apart), places, found)
+    return Layout(replace(puzzle, apart=apart), {**places, **other_places}, found)
 
 
 def _views(
@@ -106,7 +116,6 @@ def _uses(
     """Per root when its bytes are written and read."""
     subgraph = model.subgraphs[0]
     uses: dict[int, list[_Use]] = {view.root: [] for view in found.values()}
-    ends = len(subgraph.operators)
 
     def use(index: int, start: int, end: int, first: int, last: int) -> None:
         if index in found:
@@ -118,13 +127,17 @@ def _uses(
         born = max(lifetime.first, 0) if lifetime.last != UNSET else lifetime.first
         use(index, 0, tensor_bytes(tensors[index]), born, born)
     for operator in subgraph.operators:
-        time = operator.index + 1
+        time = times.operators[0, operator.index].last  # an operator that calls others returns then
         for index in dict.fromkeys(operator.inputs):
             if index in found:
                 start, count = _read(operator, index, tensors)
                 use(index, start, start + count, time, time)
+        for index in operator.outputs:
+            if index in found:
+                use(index, 0, tensor_bytes(tensors[index]), times.operators[0, operator.index].first, time)
     for index in subgraph.outputs:
         if index in found:
+            ends = times.tensors[0][index].last
             use(index, 0, tensor_bytes(tensors[index]), ends, ends)
     return uses
 
@@ -173,6 +186,7 @@ def _allowances(
     found: Mapping[int, View],
     number: Mapping[int, int],
     blocks: Sequence[Block],
+    times: Lifetimes,
     distances: Distances,
 ) -> Iterator[Allowance]:
     """What an operator may write over: the bytes of its inputs that are read no more."""
@@ -180,7 +194,7 @@ def _allowances(
         output = operator.outputs[0] if len(operator.outputs) == 1 else -1
         if output not in found:
             continue
-        time = operator.index + 1
+        time = times.operators[0, operator.index].first
         for index, distance in distances[operator.index]:
             if index not in found or found[index].root == found[output].root:
                 continue
@@ -228,12 +242,13 @@ def _touched(block: Block, start: int, count: int) -> list[tuple[int, Segment]]:
 def _around_scratch(
     apart: dict[tuple[int, int], int],
     scratch: Sequence[Block],
+    start: int,
     found: Mapping[int, View],
     number: Mapping[int, int],
     planned: Mapping[int, HeadBuffer],
 ) -> None:
     """TFLM keeps scratch buffers away from whole tensors for as long as it believes them to be in use."""
-    for position, block in enumerate(scratch, len(number)):
+    for position, block in enumerate(scratch, start):
         (segment,) = block.segments
         for index, view in found.items():
             request = planned[index].request

@@ -97,8 +97,7 @@ def plan(
     if reason:
         return HeadPlan((), None, reason)
     scratch = _scratch(tails, times)
-    # Called subgraphs keep TFLM's lifetimes and full separation: their inputs are written from outside, time and again.
-    if not overlap or len(model.subgraphs) > 1:
+    if not overlap:
         return _solved(model, separate(tensors, scratch), time_s)
     plans: list[HeadPlan] = []
     known: list[Mapping[int, View]] = []

@@ -10,6 +10,7 @@ from typing import Any, Final
 from firmware_sim.errors import ModelError
 from firmware_sim.memory.offline import RECORD, offline_plan
 from firmware_sim.model import Model
+from firmware_sim.overlap.calls import replay_calls
 from firmware_sim.overlap.replay import Damage, replay
 from firmware_sim.overlap.rules import members
 from firmware_sim.overlap.storage import Storage
@@ -117,10 +118,12 @@ def safe_libraries(model: Model) -> tuple[str, ...]:
 
 def _replayed(model: Model, kernels: str | None) -> tuple[Damage, ...]:
     subgraph, storages = model.subgraphs[0], recorded_storages(model)
-    if len(model.subgraphs) > 1 and storages:
-        try:
-            turns = Unrolled(model, offline_plan(model), storages)
-        except ModelError:
-            return (_UNKNOWN,)
-        return replay(turns.subgraph, turns.tensors, turns.places, kernels, turns.storages)
-    return replay(subgraph, subgraph.tensors, places(model), kernels, storages)
+    if len(model.subgraphs) == 1:
+        return replay(subgraph, subgraph.tensors, places(model), kernels, storages)
+    if not storages:
+        return replay_calls(model, all_places(model), kernels)
+    try:
+        turns = Unrolled(model, offline_plan(model), storages)
+    except ModelError:
+        return (_UNKNOWN,)
+    return replay(turns.subgraph, turns.tensors, turns.places, kernels, turns.storages)

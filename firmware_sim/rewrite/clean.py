@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from firmware_sim.model import Operator, Quantization, Tensor
 from firmware_sim.rewrite.draft import NEW_BUFFER, Draft, DraftGraph
-
-# What these do is not only in their outputs.
-STATEFUL: Final = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "IF", "READ_VARIABLE", "VAR_HANDLE", "WHILE"})
+from firmware_sim.rewrite.effects import is_stateful
 
 
 def clean(draft: Draft) -> Draft:
@@ -18,17 +15,6 @@ def clean(draft: Draft) -> Draft:
     for number, graph in enumerate(draft.graphs):
         draft = draft.with_graph(number, _cleaned(graph))
     return draft
-
-
-def is_stateful(graph: DraftGraph, operator: Operator) -> bool:
-    """An operator that must run, and in its place, whoever reads its outputs."""
-    touched = (*operator.inputs, *operator.outputs)
-    return (
-        operator.is_custom
-        or operator.op in STATEFUL
-        or not operator.outputs
-        or any(graph.tensors[index].is_variable for index in touched if index >= 0)
-    )
 
 
 def _cleaned(graph: DraftGraph) -> DraftGraph:

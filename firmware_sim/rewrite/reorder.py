@@ -15,8 +15,8 @@ from typing import Final
 
 from firmware_sim.errors import InternalError
 from firmware_sim.model import Operator
-from firmware_sim.rewrite.clean import is_stateful
 from firmware_sim.rewrite.draft import DraftGraph
+from firmware_sim.rewrite.effects import effects_in_order
 
 _MOST_SETS: Final = 20_000
 _BEAM: Final = 64
@@ -63,16 +63,13 @@ class _Schedule:
         writer = {index: position for position, o in enumerate(self.operators) for index in o.outputs}
         self.needs = [0] * len(self.operators)
         self.readers: dict[int, int] = {}
-        fixed = None
         for position, operator in enumerate(self.operators):
             for index in operator.inputs:
                 self.readers[index] = self.readers.get(index, 0) | 1 << position
                 if index in writer:
                     self.needs[position] |= 1 << writer[index]
-            if is_stateful(graph, operator):
-                if fixed is not None:
-                    self.needs[position] |= 1 << fixed
-                fixed = position
+        for position, earlier in effects_in_order(graph):
+            self.needs[position] |= 1 << earlier
         self.kept = set(graph.outputs)
 
     def start_bytes(self) -> int:
@@ -110,6 +107,20 @@ class _Schedule:
     def ready(self, done: int) -> list[int]:
         return [position for position, needs in enumerate(self.needs) if not done >> position & 1 and not needs & ~done]
 
+    def steps(self, done: int, live_bytes: int, peak_bytes: int) -> list[tuple[int, int, int]]:
+        """What can run next, with the bytes in use while it does and afterwards.
+
+        An operator that takes no more than has been taken, and leaves no more than there is, is as good now as ever: later
+        it would leave no more either, and no other operator can share less after it.
+        """
+        found = []
+        for position in self.ready(done):
+            during, after = self.step(done, live_bytes, position)
+            if during <= peak_bytes and after <= live_bytes:
+                return [(position, during, after)]
+            found.append((position, during, after))
+        return found
+
     def best(self) -> Ordering:
         """By sets; by a beam where there are too many."""
         start = self.start_bytes()
@@ -125,8 +136,7 @@ class _Schedule:
             seen.add(done)
             if len(seen) > _MOST_SETS:
                 return self.beam(peak)
-            for position in self.ready(done):
-                during, after = self.step(done, live, position)
+            for position, during, after in self.steps(done, live, peak):
                 following = (*order, position)
                 heappush(heap, (max(peak, during), -len(following), following, done | 1 << position, after))
         raise InternalError("the operators of a graph wait for each other")
@@ -137,8 +147,7 @@ class _Schedule:
         for _ in self.operators:
             following: dict[int, tuple[int, int, tuple[int, ...]]] = {}
             for done, (peak, live, order) in layer.items():
-                for position in self.ready(done):
-                    during, after = self.step(done, live, position)
+                for position, during, after in self.steps(done, live, peak):
                     entry = max(peak, during), after, (*order, position)
                     key = done | 1 << position
                     if key not in following or entry < following[key]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -228,31 +228,32 @@ class _Run:
         """
         before = self.arenas(content)
         outcomes: list[_Outcome] = []
-        for chain in _CHAINS:
-            stages = self.rewritten(content, chain)
-            outcomes.append(self.planned(content, stages))
-            files = [before, *(self.arenas(file) for _, file in stages), outcomes[-1].arenas]
-            is_reordered = any(name == "reorder" for name, _ in stages)
-            if not is_reordered and all(_never_worse(after, one) for one, after in pairwise(files)):
-                break
+        for builds in (self.builds, (self.profile,))[: len(self.builds)]:
+            for chain in _CHAINS:
+                stages = self.rewritten(content, chain, builds)
+                outcomes.append(self.planned(content, stages, builds))
+                files = [before, *(self.arenas(file) for _, file in stages), outcomes[-1].arenas]
+                is_reordered = any(name == "reorder" for name, _ in stages)
+                if not is_reordered and all(_never_worse(after, one) for one, after in pairwise(files)):
+                    break
         accepted = [outcome for outcome in outcomes if _never_worse(outcome.arenas, before)]
         builds = (self.profile, *self.builds)
         return min(accepted, key=lambda outcome: [outcome.arenas[build.id].total_bytes for build in builds])
 
-    def rewritten(self, content: bytes, chain: tuple[str, ...]) -> list[tuple[str, bytes]]:
+    def rewritten(self, content: bytes, chain: tuple[str, ...], builds: Sequence[Profile]) -> list[tuple[str, bytes]]:
         """Name and file after each pass of a chain that changed anything."""
         stages = []
         for name in chain:
             if name in self.without:
                 continue
             draft = self.draft(content)
-            changed = _REWRITES[name](draft, self.kernels)
+            changed = _REWRITES[name](draft, self.kernels, builds)
             if changed.graphs != draft.graphs:
                 content = finish(changed)
                 stages.append((name, content))
         return stages
 
-    def planned(self, content: bytes, stages: list[tuple[str, bytes]]) -> _Outcome:
+    def planned(self, content: bytes, stages: list[tuple[str, bytes]], builds: Sequence[Profile]) -> _Outcome:
         """The outcome of a chain, with a plan if that is better."""
         passes = tuple(self.use(name, changed) for name, changed in stages)
         content = stages[-1][1] if stages else content
@@ -260,10 +261,10 @@ class _Run:
         for name, overlap in (("plan", False), ("overlap", True)):
             if name in self.without or "plan" in self.without:
                 continue
-            found = plan(self.draft(content).model, self.kernels, overlap=overlap, time_s=self.time_s)
+            found = plan(self.draft(content).model, self.kernels, overlap=overlap, time_s=self.time_s, builds=builds)
             if found.solution is None:
                 return replace(outcome, notes=(f"no memory plan: {found.reason}",))
-            if found.solution.peak_bytes >= max(outcome.head_bytes()):
+            if found.solution.peak_bytes >= max(outcome.arenas[build.id].head_bytes for build in builds):
                 continue
             file = self.with_plan(content, found, overlap)
             arenas = self.arenas(file)
@@ -306,16 +307,14 @@ def _saves(after: Arenas, before: Arenas) -> bool:
     return any(after[key].total_bytes < arena.total_bytes for key, arena in before.items())
 
 
-def _reordered(draft: Draft, kernels: str) -> Draft:
-    if len(draft.graphs) > 1:  # when a subgraph is called is part of the order
-        return draft
-    graph, _ = reorder(draft.graphs[0], order_costs(draft.model, kernels))
+def _reordered(draft: Draft, kernels: str, builds: Sequence[Profile]) -> Draft:
+    graph, _ = reorder(draft.graphs[0], order_costs(draft.model, kernels, builds))
     return draft.with_graph(0, graph)
 
 
-_REWRITES: Final[Mapping[str, Callable[[Draft, str], Draft]]] = {
-    "fold-pad": lambda draft, kernels: fold_padding(draft),
-    "clean": lambda draft, kernels: clean(draft),
+_REWRITES: Final[Mapping[str, Callable[[Draft, str, Sequence[Profile]], Draft]]] = {
+    "fold-pad": lambda draft, kernels, builds: fold_padding(draft),
+    "clean": lambda draft, kernels, builds: clean(draft),
     "reorder": _reordered,
 }
 # The others are for models that a pass makes worse in some build.
