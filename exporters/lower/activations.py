@@ -69,7 +69,10 @@ def log_softmax(module: nn.LogSoftmax, builder: Builder, x: Value) -> Value:
     return over_channels(builder, "LOG_SOFTMAX", x, module.dim)
 
 
-@register(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+@register(
+    nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
+    takes_margins=True,
+)  # fmt: skip
 def nothing(module: nn.Module, builder: Builder, x: Value) -> Value:
     return x
 

@@ -13,7 +13,7 @@ from exporters.errors import ExportError
 from exporters.forms import Forms
 from exporters.graph import Graph, Operator, OptionValue, Shape, Tensor
 from exporters.lower.padding import Padding, Window, pool_axis, window_padding
-from exporters.lower.value import Value
+from exporters.lower.value import NO_MARGINS, Value
 
 FloatArray = NDArray[np.float32]
 MOST_CONCATENATED = 10
@@ -95,7 +95,13 @@ class Builder:
         return Value(name, shape, view)
 
     def finish(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
-        """The graph, checked."""
+        """The graph, checked.
+
+        Raises:
+            ExportError: an output is padded.
+        """
+        for value in outputs:
+            self.need_no_margins(value)
         graph = Graph(
             dict(self._tensors),
             tuple(self._operators),
@@ -112,15 +118,15 @@ class Builder:
     ) -> Value:  # fmt: skip
         """A convolution; `weight` is [O, I/groups, kh, kw]. One group a channel becomes DEPTHWISE_CONV_2D.
 
-        `padding` is "SAME", "VALID" or torch's symmetric (pad_h, pad_w). Symmetric padding that SAME cannot express is
-        folded into the kernel as rows and columns of zeros, which costs multiplications but no memory.
+        `padding` is "SAME", "VALID" or torch's symmetric (pad_h, pad_w); margins of `x` add to it. What SAME cannot express
+        is folded into the kernel as rows and columns of zeros, which costs multiplications but no memory.
         """
         _, h, w, c = self._map(x).shape
         out_c, _, kh, kw = weight.shape
         if weight.shape[1] * groups != c:
             raise self.refuse(f"a kernel for {weight.shape[1] * groups} channels meets a map of {c}")
-        rows = window_padding(Window(h, kh, stride[0], dilation[0]), padding, 0, self.refuse)
-        columns = window_padding(Window(w, kw, stride[1], dilation[1]), padding, 1, self.refuse)
+        rows = window_padding(Window(h, kh, stride[0], dilation[0]), padding, 0, x.margins[0], self.refuse)
+        columns = window_padding(Window(w, kw, stride[1], dilation[1]), padding, 1, x.margins[1], self.refuse)
         if rows.same != columns.same:
             # An extent that needs no padding is as good under SAME as under VALID when nothing is cut off.
             rows, columns = rows.agree_with(columns, self.refuse), columns.agree_with(rows, self.refuse)
@@ -292,6 +298,18 @@ class Builder:
         if len(x.shape) != 4 or not (x.is_map or x.is_vector):
             raise self.refuse(f"needs a map [1, C, H, W], got {list(x.torch_shape)}")
         return x
+
+    def need_no_margins(self, x: Value) -> None:
+        """Only a convolution reads zeros around a map.
+
+        Raises:
+            ExportError: there are some.
+        """
+        if x.margins != NO_MARGINS:
+            raise self.refuse(
+                "zeros around a map are only supported in front of a convolution, which takes them as its padding",
+                "pad right before the convolution, or give the padding to the layer itself",
+            )
 
     def reflect(self, x: Value, front: int, back: int) -> Value:
         """`front` pixels more above and to the left, `back` more below and to the right, mirrored at the border pixel.

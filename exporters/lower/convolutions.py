@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -33,7 +35,7 @@ def lower_conv2d(module: nn.Conv2d, builder: Builder, x: Value, padding: Padding
     )
 
 
-@register(nn.Conv2d)
+@register(nn.Conv2d, takes_margins=True)
 def conv2d(module: nn.Conv2d, builder: Builder, x: Value) -> Value:
     return lower_conv2d(module, builder, x, _padding(module.padding))
 
@@ -42,7 +44,7 @@ def _padding(padding: Any) -> Padding:
     return padding.upper() if isinstance(padding, str) else pair(padding)
 
 
-@register_function(F.conv2d, torch.conv2d)
+@register_function(F.conv2d, torch.conv2d, takes_margins=True)
 def conv2d_function(
     builder: Builder, x: Value, weight: torch.Tensor, bias: torch.Tensor | None = None, stride: Any = 1,
     padding: Any = 0, dilation: Any = 1, groups: int = 1,
@@ -53,6 +55,36 @@ def conv2d_function(
         x, array(weight), offsets,
         stride=pair(stride), padding=_padding(padding), dilation=pair(dilation), groups=groups,
     )  # fmt: skip
+
+
+@register_function(F.pad, takes_margins=True)
+def pad(builder: Builder, x: Value, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Value:
+    """Zeros around a map, for the convolution that reads it."""
+    sizes = [*pad, *([0] * (6 - len(pad)))]
+    if (
+        mode != "constant"
+        or value not in (None, 0)
+        or len(sizes) > 6
+        or any(sizes[4:])
+        or min(sizes) < 0
+        or not x.is_map
+    ):
+        raise builder.refuse(
+            f"padding {list(pad)} in the mode {mode!r}" + (f" with {value}" if value else "") + " is not supported",
+            "pad the height and the width with zeros, or give the padding to the convolution or pooling layer",
+        )
+    (top, bottom), (left, right) = x.margins
+    return replace(x, margins=((top + sizes[2], bottom + sizes[3]), (left + sizes[0], right + sizes[1])))
+
+
+@register(nn.ZeroPad2d, takes_margins=True)
+def zero_pad(module: nn.ZeroPad2d, builder: Builder, x: Value) -> Value:
+    return pad(builder, x, module.padding)
+
+
+@register(nn.ConstantPad2d, takes_margins=True)
+def constant_pad(module: nn.ConstantPad2d, builder: Builder, x: Value) -> Value:
+    return pad(builder, x, module.padding, value=module.value)
 
 
 @register(nn.Linear)

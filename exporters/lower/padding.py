@@ -1,4 +1,4 @@
-"""Padding of a window along one axis: torch's symmetric padding, TFLite's SAME and VALID, and the way between them."""
+"""Padding of a window along one axis: torch's padding, TFLite's SAME and VALID, and the way between them."""
 
 from __future__ import annotations
 
@@ -52,19 +52,28 @@ class AxisPadding:
         raise refuse("one axis is padded and the other is not", "pad both axes alike")
 
 
-def window_padding(window: Window, padding: Padding, axis: int, refuse: Refuse) -> AxisPadding:
+def window_padding(
+    window: Window, padding: Padding, axis: int, margins: tuple[int, int], refuse: Refuse
+) -> AxisPadding:
     """Express `padding` ("SAME", "VALID" or torch's symmetric pair; `axis` picks 0 height, 1 width) in TFLite's terms.
+
+    `margins` are further zeros before and after the map.
 
     Raises:
         ExportError: the window is larger than the padded map, or no kernel of at most twice the size does the same.
     """
-    if padding == "SAME":
+    if padding == "SAME" and margins == (0, 0):
         return AxisPadding(window, True, -(-window.extent // window.stride))
-    pad = 0 if padding == "VALID" else int(padding[axis])
-    output = (window.extent + 2 * pad - window.reach) // window.stride + 1
-    if window.extent + 2 * pad < window.reach:
+    if padding == "SAME" and window.stride != 1:  # torch has it for stride 1 only
+        raise refuse("SAME padding of a padded map is not supported", "pad once")
+    symmetric = (window.reach - 1) // 2, window.reach // 2
+    if padding != "SAME":
+        symmetric = (0, 0) if padding == "VALID" else (int(padding[axis]), int(padding[axis]))
+    pad, behind = symmetric[0] + margins[0], symmetric[1] + margins[1]
+    output = (window.extent + pad + behind - window.reach) // window.stride + 1
+    if window.extent + pad + behind < window.reach:
         raise refuse(f"a window of {window.reach} does not fit a map of {window.extent}", None)
-    if pad == 0:
+    if pad == behind == 0:
         return AxisPadding(window, False, output)
     if -(-window.extent // window.stride) == output:
         limit = window.kernel + 1 if window.dilation == 1 else 1
@@ -74,9 +83,10 @@ def window_padding(window: Window, padding: Padding, axis: int, refuse: Refuse) 
                 # Then the real kernel starts at the same pixel; what lies outside the map is zero under both rules.
                 if wider.same_total // 2 == pad + before:
                     return AxisPadding(wider, True, output, (before, total - before))
+    sizes = pad if pad == behind else (pad, behind)
     raise refuse(
-        f"padding {pad} on a map of {window.extent} (kernel {window.kernel}, stride {window.stride}) has no "
-        "counterpart in TFLite without a PAD operator, which copies the map into the arena",
+        f"padding {sizes} on a map of {window.extent} (kernel {window.kernel}, stride {window.stride}) has no counterpart "
+        "in TFLite without a PAD operator, which copies the map into the arena",
         "use SAME-style padding",
     )
 

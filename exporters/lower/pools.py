@@ -145,6 +145,18 @@ def mean(builder: Builder, x: Value, dim: Any = None, keepdim: bool = False, *, 
     return y.seen_as(kept if keepdim else tuple(n for axis, n in enumerate(shape) if axis not in axes))
 
 
+@register_function(torch.amax, methods=("amax",))
+def amax(builder: Builder, x: Value, dim: Any = (), keepdim: bool = False) -> Value:
+    """The largest of a map's pixels, as a max pool."""
+    axes = {axis % len(x.torch_shape) for axis in ((dim,) if isinstance(dim, int) else dim)}
+    if not x.is_map or not axes or not axes <= {2, 3}:
+        raise builder.refuse(f"amax over {dim} of {list(x.torch_shape)} is not supported", "use amax((2, 3))")
+    window = (x.shape[1] if 2 in axes else 1, x.shape[2] if 3 in axes else 1)
+    y = builder.pool(x, "MAX_POOL_2D", window, window)
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.torch_shape))
+    return y.seen_as(kept if keepdim else tuple(n for axis, n in enumerate(x.torch_shape) if axis not in axes))
+
+
 @register(nn.Upsample)
 def upsample(module: nn.Upsample, builder: Builder, x: Value) -> Value:
     return interpolate(builder, x, module.size, module.scale_factor, module.mode)

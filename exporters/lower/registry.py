@@ -8,7 +8,7 @@ evaluation mode. A module with a lowering is a leaf of the trace: nothing looks 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,13 +25,16 @@ AnyFunction = TypeVar("AnyFunction", bound=FunctionLowering)
 _LOWERINGS: dict[type[nn.Module], Lowering] = {}
 _FUNCTIONS: dict[Any, FunctionLowering] = {}
 _METHODS: dict[str, FunctionLowering] = {}
+_TAKE_MARGINS: set[Any] = set()
 _INSTEAD: Final[dict[str, str]] = json.loads(Path(__file__).with_name("instead.json").read_text("utf-8"))
 # Torch calls its tensors by several names; a lowering takes them by position.
 _TENSOR_ARGUMENTS: Final = ("input", "tensors", "other")
 
 
-def register(*types: type[nn.Module]) -> Callable[[Lowering], Lowering]:
+def register(*types: type[nn.Module], takes_margins: bool = False) -> Callable[[Lowering], Lowering]:
     """Register the decorated function as the lowering of these module types (and of subclasses without their own).
+
+    `takes_margins` says that it reads the zeros around a padded map; others never see one.
 
     Raises:
         ValueError: a type has a lowering already.
@@ -42,13 +45,19 @@ def register(*types: type[nn.Module]) -> Callable[[Lowering], Lowering]:
             if kind in _LOWERINGS and _LOWERINGS[kind] is not function:
                 raise ValueError(f"{kind.__qualname__} has a lowering already: {_LOWERINGS[kind].__qualname__}")
             _LOWERINGS[kind] = function
+        if takes_margins:
+            _TAKE_MARGINS.add(function)
         return function
 
     return keep
 
 
-def register_function(*targets: Any, methods: tuple[str, ...] = ()) -> Callable[[AnyFunction], AnyFunction]:
+def register_function(
+    *targets: Any, methods: tuple[str, ...] = (), takes_margins: bool = False
+) -> Callable[[AnyFunction], AnyFunction]:
     """Register the decorated function as the lowering of these functions, and of these methods of a tensor.
+
+    `takes_margins`: see `register`.
 
     Raises:
         ValueError: one of them has a lowering already.
@@ -60,6 +69,8 @@ def register_function(*targets: Any, methods: tuple[str, ...] = ()) -> Callable[
                 if key in table:
                     raise ValueError(f"{_name(key)} has a lowering already")
                 table[key] = function
+        if takes_margins:
+            _TAKE_MARGINS.add(function)
         return function
 
     return keep
@@ -118,6 +129,9 @@ def lower_function(target: Any, builder: Builder, *args: Any, **kwargs: Any) -> 
 def _apply(
     function: Callable[..., Any], head: tuple[Any, ...], name: str, builder: Builder, args: Any, kwargs: dict[str, Any]
 ) -> Any:
+    if function not in _TAKE_MARGINS:
+        for value in _values((*args, *kwargs.values())):
+            builder.need_no_margins(value)
     tensors = [kwargs[key] for key in _TENSOR_ARGUMENTS if key in kwargs]
     rest = {key: value for key, value in kwargs.items() if key not in _TENSOR_ARGUMENTS}
     try:
@@ -127,6 +141,14 @@ def _apply(
     except (TypeError, ValueError, IndexError, AttributeError) as error:
         # A lowering has the signature of what it lowers, as far as that is supported.
         raise builder.refuse(f"{name} is called in a way that is not supported ({error})") from error
+
+
+def _values(args: Any) -> Iterator[Value]:
+    for arg in args:
+        if isinstance(arg, Value):
+            yield arg
+        elif isinstance(arg, (tuple, list)):
+            yield from _values(arg)
 
 
 def _name(target: Any) -> str:

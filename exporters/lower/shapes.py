@@ -197,17 +197,17 @@ def _part(builder: Builder, x: Value, parts: Mapping[int, tuple[int, int]]) -> V
     return builder.slice(x, tuple(begin), tuple(extent))
 
 
-@register_function(methods=("size",))
+@register_function(methods=("size",), takes_margins=True)
 def size(builder: Builder, x: Value, dim: int | None = None) -> Shape | int:
     return x.torch_shape if dim is None else x.torch_shape[dim]
 
 
-@register_function(methods=("dim", "ndimension"))
+@register_function(methods=("dim", "ndimension"), takes_margins=True)
 def rank(builder: Builder, x: Value) -> int:
     return len(x.torch_shape)
 
 
-@register_function(getattr)
+@register_function(getattr, takes_margins=True)
 def attribute(builder: Builder, x: Value, name: str) -> Shape | int:
     if name == "shape":
         return x.torch_shape
@@ -216,6 +216,6 @@ def attribute(builder: Builder, x: Value, name: str) -> Shape | int:
     raise builder.refuse(f"the attribute {name!r} of a tensor is not supported")
 
 
-@register_function(methods=("contiguous", "clone", "detach", "float", "to"))
+@register_function(methods=("contiguous", "clone", "detach", "float", "to"), takes_margins=True)
 def same(builder: Builder, x: Value, *args: Any, **options: Any) -> Value:
     return x

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 from exporters.graph import Shape
+
+Margins = tuple[tuple[int, int], tuple[int, int]]
+NO_MARGINS: Final[Margins] = ((0, 0), (0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +18,14 @@ class Value:
 
     The graph's maps are [1, H, W, C]; torch sees one as [1, C, H, W], or after a flatten, view or squeeze as `view`, which
     always counts the elements in torch's order (channels first). On the device nothing moves until an operator reads it.
+    `margins` are zeros around a map, (before, after) for its height and width, that torch sees and the graph does not hold:
+    the convolution that reads them has them as its padding.
     """
 
     name: str
     shape: Shape
     view: Shape | None = None
+    margins: Margins = NO_MARGINS
 
     @property
     def torch_shape(self) -> Shape:
@@ -48,4 +55,4 @@ class Value:
         if len(self.shape) != 4:
             return self.shape
         n, h, w, c = self.shape
-        return (n, c, h, w)
+        return (n, c, h + sum(self.margins[0]), w + sum(self.margins[1]))

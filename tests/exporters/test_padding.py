@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporters.errors import ExportError
 from exporters.execute import run
-from exporters.lower import Builder
+from exporters.lower import Builder, lower_function, lower_module
 
 
 @settings(max_examples=120, deadline=None)
@@ -39,6 +40,69 @@ def test_symmetric_padding_is_exact_or_refused(size, kernel, stride, pad, depthw
         torch.tensor(x).permute(0, 3, 1, 2), torch.tensor(weight), None, stride, pad, 1, groups
     )
     np.testing.assert_allclose(actual, expected.permute(0, 2, 3, 1).numpy(), atol=1e-4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    size=st.tuples(st.integers(3, 12), st.integers(3, 12)),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    own=st.one_of(st.integers(0, 1), st.sampled_from(["same", "valid"])),
+    margins=st.tuples(*[st.integers(0, 2)] * 4),
+)
+def test_zeros_in_front_of_a_convolution_are_its_padding_or_refused(size, kernel, stride, own, margins):
+    if own == "same":
+        stride = 1
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.ZeroPad2d(margins), torch.nn.Conv2d(3, 4, kernel, stride, own))
+    x = torch.randn(2, 3, *size)
+    builder = Builder()
+    value = builder.input((1, 3, *size))
+    try:
+        y = lower_module(net[1], builder, lower_module(net[0], builder, value))
+    except ExportError:
+        # What TensorFlow calls SAME is never refused.
+        total = [max(0, (-(-n // stride) - 1) * stride + kernel - n) for n in size]
+        usual = (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2)
+        assert own not in (0, "valid") or margins != usual or min(total) == 0 < max(total)
+        return
+    (actual,) = run(builder.finish([value], [y]), x.permute(0, 2, 3, 1).numpy())
+    with torch.no_grad():
+        expected = net(x).permute(0, 2, 3, 1).numpy()
+    assert y.torch_shape == (1, 4, *expected.shape[1:3])
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+
+
+def test_padding_of_tensorflow_needs_no_larger_kernel():
+    builder = Builder()
+    x = builder.input((1, 3, 32, 32))
+    padded = lower_function(torch.nn.functional.pad, builder, x, (0, 1, 0, 1))
+    assert padded.torch_shape == (1, 3, 33, 33)
+    y = lower_module(torch.nn.Conv2d(3, 8, 3, 2), builder, padded)
+    graph = builder.finish([x], [y])
+    (op,) = graph.operators
+    assert op.options["padding"] == "SAME"
+    assert graph.tensors[op.inputs[1]].shape == (8, 3, 3, 3)
+
+
+def test_zeros_that_no_convolution_reads_are_refused():
+    builder = Builder()
+    x = builder.input((1, 3, 8, 8))
+    padded = lower_module(torch.nn.ZeroPad2d(1), builder, x)
+    with pytest.raises(ExportError, match="in front of a convolution"):
+        lower_module(torch.nn.ReLU(), builder, padded)
+    with pytest.raises(ExportError, match="in front of a convolution"):
+        lower_function(torch.cat, builder, [x, padded], 1)
+    with pytest.raises(ExportError, match="in front of a convolution"):
+        builder.finish([x], [padded])
+    for pad, options in (
+        ((1, 1), {"mode": "reflect"}),
+        ((1, 1), {"value": 0.5}),
+        ((-1, 0), {}),
+        ((0, 0, 0, 0, 1, 0), {}),
+    ):
+        with pytest.raises(ExportError, match="is not supported"):
+            lower_function(torch.nn.functional.pad, builder, x, pad, **options)
 
 
 def test_the_usual_strided_layer_needs_one_more_row_and_column():

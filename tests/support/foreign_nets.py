@@ -344,6 +344,36 @@ class Inception(nn.Module):
         return self.fc(F.avg_pool2d(x, x.size()[2:]).flatten(1))
 
 
+class ConvSame(nn.Conv2d):
+    """Padding as TensorFlow has it, worked out from the map, as ports of its networks do."""
+
+    def forward(self, x):
+        (h, w), (k, _), (s, _) = x.size()[-2:], self.kernel_size, self.stride
+        down, across = max((-(-h // s) - 1) * s + k - h, 0), max((-(-w // s) - 1) * s + k - w, 0)
+        x = F.pad(x, [across // 2, across - across // 2, down // 2, down - down // 2])
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class Ported(nn.Module):
+    """A MobileNet from TensorFlow, with attention by the largest pixel of each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1))
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, bias=False), nn.BatchNorm2d(8), nn.ReLU6())
+        self.depthwise = nn.Sequential(ConvSame(8, 8, 5, 2, groups=8, bias=False), nn.BatchNorm2d(8), nn.ReLU6())
+        self.pointwise = nn.Sequential(nn.Conv2d(8, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
+        self.last = ConvSame(16, 16, 3, 2)
+        self.gate = nn.Conv2d(16, 16, 1)
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        x = self.pointwise(self.depthwise(self.stem(self.pad(x))))
+        x = F.relu(self.last(x))
+        x = x * torch.sigmoid(self.gate(x.amax((2, 3), keepdim=True)))
+        return self.fc(x.mean((2, 3)))
+
+
 class TwoHeads(nn.Module):
     """Two inputs, two outputs in a dictionary."""
 
@@ -358,5 +388,5 @@ class TwoHeads(nn.Module):
 
 
 NETS = (
-    LeNet, Vgg, ResNet, PreActivation, MobileNetV3, SqueezeNet, DenseNet, ShuffleNet, GhostNet, UNet, Inception,
+    LeNet, Vgg, ResNet, PreActivation, MobileNetV3, SqueezeNet, DenseNet, ShuffleNet, GhostNet, UNet, Inception, Ported,
 )  # fmt: skip
