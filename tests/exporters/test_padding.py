@@ -42,6 +42,7 @@ def test_symmetric_padding_is_exact_or_refused(size, kernel, stride, pad, depthw
     np.testing.assert_allclose(actual, expected.permute(0, 2, 3, 1).numpy(), atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @settings(max_examples=150, deadline=None)
 @given(
     size=st.tuples(st.integers(3, 12), st.integers(3, 12)),
