@@ -38,6 +38,13 @@ class Damage:
     victim: int
 
 
+NOT_FOLLOWED = Damage(-1, -1, -1)
+"""Stands for whatever may be wrong with a plan that nobody can follow."""
+
+# Far beyond any microcontroller; each byte takes eight while it is followed.
+_MOST_BYTES = 1 << 27
+
+
 def replay(
     subgraph: Subgraph,
     tensors: Sequence[Tensor],
@@ -45,7 +52,7 @@ def replay(
     kernels: str | None,
     storages: Sequence[Storage] = (),
 ) -> tuple[Damage, ...]:
-    """What a plan breaks in one run of a subgraph; empty if it is safe.
+    """What a plan breaks in one run of a subgraph; empty if it is safe, `NOT_FOLLOWED` if there is too much to follow.
 
     Args:
         subgraph: operators in the order of their execution.
@@ -54,6 +61,8 @@ def replay(
         kernels: the kernel class that is to run it; None for unknown kernels, with which nothing may share bytes.
         storages: tensors that share memory though no operator says so; the plan has to put them there.
     """
+    if _handled_bytes(subgraph, tensors, places, storages) > _MOST_BYTES:
+        return (NOT_FOLLOWED,)
     read = {index for operator in subgraph.operators for index in operator.inputs} | set(subgraph.outputs)
     written = {index for operator in subgraph.operators for index in operator.outputs}
     linked = {index for storage in storages for index in storage}.difference(subgraph.inputs)
@@ -83,6 +92,15 @@ def replay(
         if index in places:
             found.extend(memory.damage(index, None))
     return tuple(dict.fromkeys(found))
+
+
+def _handled_bytes(
+    subgraph: Subgraph, tensors: Sequence[Tensor], places: Mapping[int, int], storages: Sequence[Storage]
+) -> int:
+    written = [index for operator in subgraph.operators for index in operator.outputs]
+    ends = [place + tensor_bytes(tensors[index]) for index, place in places.items()]
+    ends += [offset + tensor_bytes(tensors[index]) for storage in storages for index, offset in storage.items()]
+    return max(ends, default=0) + sum(tensor_bytes(tensors[index]) for index in (*written, *places) if index >= 0)
 
 
 @dataclass(slots=True)

@@ -11,13 +11,12 @@ from firmware_sim.errors import ModelError
 from firmware_sim.memory.offline import RECORD, offline_plan
 from firmware_sim.model import Model
 from firmware_sim.overlap.calls import replay_calls
-from firmware_sim.overlap.replay import Damage, replay
+from firmware_sim.overlap.replay import NOT_FOLLOWED, Damage, replay
 from firmware_sim.overlap.rules import members
 from firmware_sim.overlap.storage import Storage
 from firmware_sim.overlap.unroll import Unrolled
 
 _SCHEMA: Final = "sapool.memory-plan/1"
-_UNKNOWN: Final = Damage(-1, -1, -1)  # of a file that cannot be followed
 
 
 def record(kernels: str, *, bands: str | None = None, storages: Sequence[Storage] = ()) -> bytes:
@@ -125,5 +124,5 @@ def _replayed(model: Model, kernels: str | None) -> tuple[Damage, ...]:
     try:
         turns = Unrolled(model, offline_plan(model), storages)
     except ModelError:
-        return (_UNKNOWN,)
+        return (NOT_FOLLOWED,)
     return replay(turns.subgraph, turns.tensors, turns.places, kernels, turns.storages)

@@ -9,14 +9,15 @@ from typing import Final, NamedTuple
 
 from firmware_sim import costs, memreport
 from firmware_sim.accounting import ArenaUse, MemoryReport
-from firmware_sim.errors import InternalError, ModelError, UsageError
+from firmware_sim.errors import InternalError, UsageError
 from firmware_sim.memory.account import arena
 from firmware_sim.memory.offline import RECORD
-from firmware_sim.model import COMPRESSION_METADATA, Model, read
+from firmware_sim.model import read
 from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import HeadPlan, plan, profiles_of
 from firmware_sim.overlap.rules import ANY
 from firmware_sim.profiles import Profile
+from firmware_sim.rewrite.acceptance import check
 from firmware_sim.rewrite.clean import clean
 from firmware_sim.rewrite.draft import Draft, finish, open_draft
 from firmware_sim.rewrite.floor import floor_bytes
@@ -143,7 +144,7 @@ def shrink(
         raise UsageError(f"unknown pass {unknown!r}", hint=f"passes: {', '.join(PASSES)}")
     model = read(content, name=name)
     before = {build.id: memreport(model, profile=build) for build in builds}  # refuses what TFLM refuses
-    _check(model)
+    check(model)
     start, inputs = with_int8_input(content, name=name) if int8_input else (content, ())
     run = _Run(kernels, builds, profile, frozenset(without), name, time_s)
     best = run.best(start)
@@ -169,20 +170,6 @@ def shrink(
         notes=notes,
         inputs=inputs,
     )
-
-
-def _check(model: Model) -> None:
-    if COMPRESSION_METADATA in model.metadata:
-        raise ModelError(
-            "its constants are compressed, by numbers of tensors that rewriting would change", where=model.path
-        )
-    if stored.overlaps(model):
-        made = " by sapool shrink" if stored.recorded_kernels(model) else ""
-        raise ModelError(
-            f"it brings a memory plan{made} in which buffers overlap, and what that relies on is not known",
-            where=model.path,
-            hint="Give the file from before it was planned.",
-        )
 
 
 Arenas = Mapping[str, ArenaUse]
