@@ -1,11 +1,12 @@
-"""Reports on damaged models: every file must give a report or one error of exit code 3, within 5 seconds and 1 GiB.
+"""Damaged models: every file must give a result or one error of exit code 3, within 5 seconds and 1 GiB.
 
-    python benchmarks/fuzz_memreport.py ../shared/tflite --files 100000 --seed 1
+    python benchmarks/fuzz.py memreport ../shared/tflite --files 100000 --seed 1
+    python benchmarks/fuzz.py shrink ../shared/tflite --files 10000 --seed 1
 
 Each file is a model of the folder with one to four mutations: flipped bits, a cut, words swapped, words that become huge
-counts, offsets that point to themselves (cycles), a block copied over another. Every profile takes its turn, and every
-fiftieth report is rendered in every format. A file that breaks a rule is kept beside the result, which is
-benchmarks/results/fuzz-memreport.json.
+counts, offsets that point to themselves (cycles), a block copied over another. Every profile or kernel class takes its turn.
+Every fiftieth report is rendered in every format, and plans are searched for a tenth of a second. A file that breaks a rule
+is kept beside the result, which is benchmarks/results/fuzz-memreport.json or fuzz-shrink.json.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from typing import Any
 from firmware_sim import memreport, profiles, read
 from firmware_sim.errors import FileError
 from firmware_sim.files import write_atomic
+from firmware_sim.overlap.rules import kernel_classes
 from firmware_sim.report import formats, render
+from firmware_sim.rewrite.shrink import shrink
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "fuzz-memreport.json"
+RESULTS = ROOT / "benchmarks" / "results"
 LIMIT_S = 5
 LIMIT_BYTES = 1 << 30
 LARGEST_SEED_BYTES = 400_000
@@ -65,16 +68,30 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def outcome(content: bytes, profile: str, every_format: bool) -> str:
+def reported(content: bytes, number: int) -> str:
     """What one file gives: "report" or "refused"; raises whatever it should not."""
+    names = profiles.names()
     try:
-        report = memreport(read(content, name="fuzzed.tflite"), profile=profile)
+        report = memreport(read(content, name="fuzzed.tflite"), profile=names[number % len(names)])
     except FileError:
         return "refused"
-    if every_format:
+    if number % 50 == 0:
         for name in formats():
             render(report, name)
     return "report"
+
+
+def shrunk(content: bytes, number: int) -> str:
+    """The same for a rewriting: "smaller", "unchanged" or "refused"."""
+    classes = tuple(kernel_classes())
+    try:
+        result = shrink(content, kernels=classes[number % len(classes)], name="fuzzed.tflite", time_s=0.1)
+    except FileError:
+        return "refused"
+    return "smaller" if result.is_changed else "unchanged"
+
+
+CALLS = {"memreport": reported, "shrink": shrunk}
 
 
 def too_slow(signum: int, frame: Any) -> None:
@@ -83,6 +100,7 @@ def too_slow(signum: int, frame: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("call", choices=CALLS)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -93,7 +111,8 @@ def main() -> int:
         parser.error(f"no .tflite files below {arguments.folder}")
     rng = random.Random(arguments.seed)
     counts: collections.Counter[str] = collections.Counter()
-    broken, slowest, names = [], 0.0, profiles.names()
+    broken, slowest = [], 0.0
+    kept = RESULTS / f"fuzz-{arguments.call}.json"
     signal.signal(signal.SIGALRM, too_slow)
     started = time.perf_counter()
     for number in range(arguments.files):
@@ -101,10 +120,10 @@ def main() -> int:
         before = time.perf_counter()
         signal.alarm(LIMIT_S)
         try:
-            counts[outcome(content, names[number % len(names)], number % 50 == 0)] += 1
+            counts[CALLS[arguments.call](content, number)] += 1
         except Exception as error:
             counts["broken"] += 1
-            path = RESULT.with_name(f"fuzz-broken-{number}.tflite")
+            path = RESULTS / f"fuzz-broken-{number}.tflite"
             path.write_bytes(content)
             broken.append({"file": path.name, "error": f"{type(error).__name__}: {error}"})
         finally:
@@ -117,7 +136,8 @@ def main() -> int:
         "files": arguments.files,
         "seed": arguments.seed,
         "models": len(seeds),
-        **{name: counts[name] for name in ("report", "refused", "broken")},
+        **dict(sorted(counts.items())),
+        "broken": counts["broken"],
         "slowest_s": round(slowest, 3),
         "peak_memory_bytes": peak_bytes,
         "seconds": round(time.perf_counter() - started, 1),
@@ -125,7 +145,7 @@ def main() -> int:
         "failures": broken,
     }
     text = json.dumps(result, indent=2) + "\n"
-    write_atomic(RESULT, text)
+    write_atomic(kept, text)
     print(f"\n{text}", end="")
     return int(bool(broken) or peak_bytes > LIMIT_BYTES)
 
