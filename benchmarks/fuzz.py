@@ -114,6 +114,7 @@ def main() -> int:
     broken, slowest = [], 0.0
     kept = RESULTS / f"fuzz-{arguments.call}.json"
     signal.signal(signal.SIGALRM, too_slow)
+    resource.setrlimit(resource.RLIMIT_AS, (4 * LIMIT_BYTES, 4 * LIMIT_BYTES))  # an error, before the machine runs out
     started = time.perf_counter()
     for number in range(arguments.files):
         content = mutate(rng.choice(seeds), rng)

@@ -271,6 +271,8 @@ def _last_cover(axis: Axis) -> NDArray[np.int64]:
     """The last output whose window has a tap on each input row or column; -1 if none has."""
     last = np.full(axis.size, -1, np.int64)
     for out in range(axis.out):
-        taps = out * axis.stride - axis.pad + axis.dilation * np.arange(axis.kernel)
-        last[taps[(taps >= 0) & (taps < axis.size)]] = out
+        start = out * axis.stride - axis.pad
+        end = min(start + (axis.kernel - 1) * axis.dilation + 1, axis.size)
+        inside = start if start >= 0 else start % axis.dilation  # the first tap that is not in front of the map
+        last[inside : max(end, inside) : axis.dilation] = out
     return last

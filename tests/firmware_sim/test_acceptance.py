@@ -15,6 +15,7 @@ from firmware_sim.overlap import stored
 from firmware_sim.overlap.replay import NOT_FOLLOWED
 from firmware_sim.rewrite.acceptance import check
 from firmware_sim.rewrite.shrink import shrink
+from firmware_sim.schema import PADDING
 
 ADD = ("AddOptions", {})
 ROW = T([64], "FLOAT32", scale=(), name="row")
@@ -93,3 +94,14 @@ def test_damaged_files_give_a_result_or_one_error():
         except FileError:  # which ends the command with 3, as other errors do not
             refused += 1
     assert 30 < refused < 300
+
+
+def test_a_window_far_larger_than_the_map_is_followed_at_once():
+    pool = (
+        "Pool2DOptions",
+        {"padding": PADDING["SAME"], "stride_w": 1, "stride_h": 1, "filter_width": 2**31 - 1, "filter_height": 3},
+    )
+    content = tflite(Graph([T([1, 8, 8, 8])] * 2, [Op("AVERAGE_POOL_2D", [0], [1], pool)], [0], [1]))
+    started = time.process_time()
+    shrink(content, kernels="any")
+    assert time.process_time() - started < 5
