@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 
 from exporters import fold
 from exporters.errors import ExportError
+from exporters.evaluating import evaluating
 from exporters.forms import Forms
 from exporters.graph import Graph, Shape
 from exporters.lower import Builder, Value, find, lower_function, lower_module
@@ -92,24 +92,14 @@ def lowering(module: nn.Module, input_shape: Shapes) -> Callable[[Forms | None],
     """
     shapes = several(input_shape)
     _check_types(module)
-    with _evaluating(module):
+    with evaluating(module):
         nodes = None if find(type(module)) is not None else _nodes(module, shapes)
 
     def lower(forms: Forms | None) -> Graph:
-        with _evaluating(module):
+        with evaluating(module):
             return fold.fold(_lower(module, nodes, shapes, forms))
 
     return lower
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)
 
 
 def _check_types(module: nn.Module) -> None:
