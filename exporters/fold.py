@@ -15,7 +15,12 @@ _CARRIES_ACTIVATION = (*_CONVOLUTIONS, "ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL
 
 def fold(graph: Graph) -> Graph:
     """All passes, in the order in which they help each other."""
-    return carry_relu6(fuse_activations(fold_affine(drop_dead(graph)))).check()
+    return carry_relu6(join(drop_dead(graph))).check()
+
+
+def join(graph: Graph) -> Graph:
+    """The passes that make one operator of two, one of which alone reads the other."""
+    return fuse_activations(fold_affine(graph))
 
 
 def drop_dead(graph: Graph) -> Graph:
@@ -99,8 +104,13 @@ class _Line:
 
 def merges(graph: Graph, position: int, before: Operator) -> bool:
     """Whether the operator at `position`, if it alone read the output of `before`, might become a part of it."""
+    return before.op in _CARRIES_ACTIVATION and joins(graph, position)
+
+
+def joins(graph: Graph, position: int) -> bool:
+    """Whether the operator at `position` might become a part of one in front of it."""
     op = graph.operators[position]
-    return before.op in _CARRIES_ACTIVATION and (op.op in _ACTIVATIONS or _is_affine(graph, op))
+    return op.op in _ACTIVATIONS or _is_affine(graph, op)
 
 
 def carry_relu6(graph: Graph) -> Graph:

@@ -16,7 +16,7 @@ from exporters.forms import METADATA, Choice, choose, describe
 from exporters.graph import Graph, Quantization
 from exporters.quantize import Calibration, CalibrationRecord, Motion, separate
 from exporters.quantize import calibrate as steps
-from exporters.trace import Shapes, lowering
+from exporters.trace import Lowering, Shapes
 
 PIXELS = Quantization((1 / 128,), (0,))
 """Input quantisation of a network fed with pixel / 128 - 1: the int8 input is the pixel minus 128."""
@@ -74,7 +74,7 @@ def export(
         ExportError: what cannot be lowered or quantised, with the module's path and what to use instead; also when the
             lowered graph does not compute what the module computes.
     """
-    lower = lowering(module, input_shape)
+    lower = Lowering(module, input_shape)
     float_graph, choices = choose(lambda forms: separate(lower(forms), input_quantization), profile)
     _check_weights(float_graph)
     pairs = relu6 = 0

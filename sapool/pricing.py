@@ -271,7 +271,7 @@ def _costs(part: Outline, profile: str, plan: Plan = TFLM) -> _Costs:
 
 @functools.lru_cache(_MOST_OUTLINES)
 def _link(part: Outline, profile: str) -> chain.Link:
-    return chain.Link(preview(part.graph, 0, name=""), profiles.get(profile))
+    return chain.part(preview(part.graph, 0, name=""), profiles.get(profile))
 
 
 @functools.cache

@@ -21,10 +21,14 @@ MOST_CONCATENATED = 10
 
 
 class Builder:
-    """Adds operators to a graph. Arrays given for weights use torch's layouts (OIHW) unless the name says otherwise."""
+    """Adds operators to a graph. Arrays given for weights use torch's layouts (OIHW) unless the name says otherwise.
+
+    Attributes:
+        forms: what is asked which forms to write.
+    """
 
     def __init__(self, forms: Forms | None = None) -> None:
-        self._forms = Forms() if forms is None else forms
+        self.forms = Forms() if forms is None else forms
         self._tensors: dict[str, Tensor] = {}
         self._operators: list[Operator] = []
         self._where = ""
@@ -45,6 +49,11 @@ class Builder:
         """Path of the module that is being lowered."""
         return self._where
 
+    @property
+    def position(self) -> int:
+        """How many operators there are."""
+        return len(self._operators)
+
     def refuse(self, message: str, hint: str | None = None) -> ExportError:
         """An error that names the module that is being lowered (to be raised by the caller)."""
         return ExportError(message, where=self._where or "the network", hint=hint)
@@ -56,7 +65,7 @@ class Builder:
             about: what the choice is about; one module may have several.
             names: the forms, the usual one first. All have the same inputs and outputs.
         """
-        return self._forms.take(f"{self._where or 'the network'}: {about}", names)
+        return self.forms.take(f"{self._where or 'the network'}: {about}", names)
 
     def _unique(self, stem: str) -> str:
         base = f"{self._where}/{stem}" if self._where else stem
@@ -83,6 +92,11 @@ class Builder:
         n, c, h, w = torch_shape
         self._tensors[name] = Tensor(name, (n, h, w, c))
         return Value(name, (n, h, w, c))
+
+    def given(self, value: Value) -> Value:
+        """Declare a value that another builder has made, as a graph input."""
+        self._tensors[value.name] = Tensor(value.name, value.shape)
+        return value
 
     def add_operator(
         self, op: str, inputs: Sequence[str | None], shape: Shape, options: dict[str, OptionValue] | None = None,

@@ -16,9 +16,10 @@ from support.nets import randomise
 
 import sapool.lowering  # noqa: F401
 from exporters import tflite
+from exporters.arena import arena_bytes
 from exporters.execute import run
 from exporters.flatbuffer import serialise
-from exporters.forms import Forms, arena_bytes
+from exporters.forms import Forms
 from exporters.parity import compare
 from exporters.quantize import observe, quantize
 from exporters.trace import trace
