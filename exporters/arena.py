@@ -16,6 +16,7 @@ import numpy as np
 from exporters.graph import Graph, Operator, Quantization, Shape, Tensor
 from exporters.operators import KINDS
 from exporters.preview import preview
+from exporters.sharing import contents
 from firmware_sim import profiles
 from firmware_sim.memory import chain
 from firmware_sim.model import Tensor as FileTensor
@@ -35,8 +36,10 @@ def arena_bytes(graph: Graph, profile: str = "host64") -> int:
     inputs, outputs = (
         {name: _end(graph.tensors[name].shape) for name in ends} for ends in (graph.inputs, graph.outputs)
     )
+    fixed = contents(graph)
+    stored = len(graph.tensors) - len(fixed) + len(set(fixed))
     order = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-    return chain.network_bytes(steps, profiles.get(profile), inputs, outputs, tensors=len(graph.tensors), order=order)
+    return chain.network_bytes(steps, profiles.get(profile), inputs, outputs, tensors=stored, order=order)
 
 
 _KNOWN: Final[dict[Hashable, chain.Link]] = {}

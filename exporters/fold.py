@@ -129,7 +129,9 @@ def carry_relu6(graph: Graph) -> Graph:
 def rescaling(source: str | None, output: Tensor, where: str) -> tuple[Operator, tuple[Tensor, Tensor]]:
     """A depthwise 1x1 convolution of ones from `source` to `output` [1, H, W, C], and its constants."""
     channels = output.shape[-1]
-    weight = Tensor(f"{output.name}/one", (1, 1, 1, channels), data=np.ones((1, 1, 1, channels), np.float32))
+    weight = Tensor(
+        f"{output.name}/one", (1, 1, 1, channels), data=np.ones((1, 1, 1, channels), np.float32), fixed=True
+    )
     bias = Tensor(f"{output.name}/zero", (channels,), data=np.zeros(channels, np.float32))
     options: dict[str, OptionValue] = {
         "padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1,

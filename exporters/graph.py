@@ -30,13 +30,19 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A tensor of the graph; `data` is None for everything that is computed at run time."""
+    """A tensor of the graph.
+
+    Attributes:
+        data: None for everything that is computed at run time.
+        fixed: a constant that the lowering of a layer makes, whatever the network has learnt.
+    """
 
     name: str
     shape: Shape
     dtype: str = "float32"
     data: NDArray[Any] | None = None
     quantization: Quantization | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

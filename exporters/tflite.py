@@ -16,6 +16,7 @@ from exporters.forms import METADATA, Choice, choose, describe
 from exporters.graph import Graph, Quantization
 from exporters.quantize import Calibration, CalibrationRecord, Motion, separate
 from exporters.quantize import calibrate as steps
+from exporters.sharing import shared
 from exporters.trace import Lowering, Shapes
 
 PIXELS = Quantization((1 / 128,), (0,))
@@ -87,6 +88,7 @@ def export(
     graph, motion, seen = steps.calibrate(
         float_graph, calibration, settings, input_quantization=input_quantization, progress=progress, witness=fidelity
     )
+    graph = shared(graph)
     record = CalibrationRecord(**asdict(settings), examples=seen, equalised_pairs=pairs, relu6_pairs=relu6)
     notes = {**(metadata or {}), **({METADATA: describe(choices)} if choices else {}), steps.METADATA: record.encode()}
     content = serialise(graph, description=description, metadata=notes)

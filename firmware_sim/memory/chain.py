@@ -146,16 +146,19 @@ class Step(NamedTuple):
     leaving: Sequence[Hashable]
 
 
-def total_bytes(links: Sequence[Link], profile: Profile, *, most: int | None = None) -> int:
+def total_bytes(
+    links: Sequence[Link], profile: Profile, *, most: int | None = None, repeated: int = 0
+) -> int:  # fmt: skip
     """Arena that TFLM uses for the network of `links`, one behind the other.
 
     Args:
         links: its parts, each of which takes the one map that the one before it gives.
         profile: build of TFLM, for which the parts were made.
         most: where the arena is larger than that, any figure that is will do, and the plan is not made.
+        repeated: how many constants of a part the file does not store, since an equal one is there.
     """
     steps = [Step(link, (place,), (place + 1,)) for place, link in enumerate(links)]
-    tensors = 1 + sum(link.tensors for link in links)
+    tensors = 1 + sum(link.tensors for link in links) - repeated
     first, last = links[0], links[-1]
     ends = {0: first.ends[first.entering[0]]}, {len(links): last.ends[last.leaving[0]]}
     return network_bytes(steps, profile, *ends, tensors=tensors, most=most)

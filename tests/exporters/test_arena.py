@@ -12,6 +12,7 @@ from exporters.arena import arena_bytes, as_integers
 from exporters.lower import Builder
 from exporters.preview import preview
 from exporters.quantize import separate
+from exporters.sharing import shared
 from exporters.tflite import PIXELS
 from exporters.trace import trace
 from firmware_sim import profiles
@@ -26,7 +27,7 @@ NETWORKS = [
 
 
 def whole(graph, profile):
-    return arena(preview(as_integers(graph), 0, name=""), profiles.get(profile)).total_bytes
+    return arena(preview(as_integers(shared(graph)), 0, name=""), profiles.get(profile)).total_bytes
 
 
 @pytest.mark.parametrize("profile", profiles.names())
