@@ -39,7 +39,7 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
                 observe(source, values[source])
         for index, op in enumerate(graph.operators):
             inputs = [values[name] for name in op.inputs if name is not None]
-            result = apply(op, *inputs)
+            result = _result(op, *inputs)
             values[op.outputs[0]] = result
             if observe is not None:
                 observe(op.outputs[0], result)
@@ -52,7 +52,11 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
 def apply(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
     """What one operator gives for its inputs, constants among them, in the order of the operator; absent ones left out."""
     with torch.inference_mode():
-        return _activate(op, _OPERATORS[op.op](op, *inputs))
+        return _result(op, *inputs)
+
+
+def _result(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
+    return _activate(op, _OPERATORS[op.op](op, *inputs))
 
 
 def arrays(batch: Batch) -> tuple[NDArray[np.float32], ...]:

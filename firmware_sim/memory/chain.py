@@ -213,31 +213,31 @@ def _requests(
 ) -> tuple[dict[Hashable, BufferRequest], list[BufferRequest]]:
     """The buffers of the network at their times in it: maps by name, and scratch."""
     time = 0
-    maps: dict[Hashable, BufferRequest] = {
-        name: BufferRequest(round_up(tensor_bytes(tensor)), 0, 0, None) for name, tensor in inputs.items()
-    }
+    maps = {name: [round_up(tensor_bytes(tensor)), 0, 0] for name, tensor in inputs.items()}
     scratch: list[BufferRequest] = []
     for place, (link, entering, leaving) in enumerate(steps):
         names = dict(zip(link.entering + link.leaving, (*entering, *leaving), strict=True))
         for index, request in link.maps.items():
             name = names.get(index, (place, index))
             known = maps.get(name)
-            maps[name] = _moved(request, time) if known is None else _until(known, request.last, time)
-        scratch += [_moved(request, time) for request in link.scratch]
+            if known is None:
+                maps[name] = _moved(request, time)
+            elif request.last != UNSET:
+                known[2] = max(known[2], request.last + time)
+        scratch += [_buffer_at(_moved(request, time)) for request in link.scratch]
         time += link.operators
     for name in outputs:
-        maps[name] = _until(maps[name], time, 0)
-    return maps, scratch
+        maps[name][2] = time
+    return {name: _buffer_at(each) for name, each in maps.items()}, scratch
 
 
-def _until(request: BufferRequest, last: int, time: int) -> BufferRequest:
-    """A map that is also needed at `last`, counted from `time`."""
-    if last == UNSET:
-        return request
-    return BufferRequest(request.size_bytes, request.first, max(request.last, last + time), None)
+def _buffer_at(times: Sequence[int]) -> BufferRequest:
+    size, first, last = times
+    return BufferRequest(size, first, last, None)
 
 
-def _moved(request: BufferRequest, time: int) -> BufferRequest:
+def _moved(request: BufferRequest, time: int) -> list[int]:
+    """Size, first and last time of a buffer of a part that begins at `time`."""
     if request.first == UNSET:
-        return request
-    return BufferRequest(request.size_bytes, request.first + time, request.last + time, None)
+        return [request.size_bytes, UNSET, request.last]
+    return [request.size_bytes, request.first + time, request.last + time]
