@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +39,7 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
                 observe(source, values[source])
         for index, op in enumerate(graph.operators):
             inputs = [values[name] for name in op.inputs if name is not None]
-            result = apply(op, *inputs)
+            result = _result(op, *inputs)
             values[op.outputs[0]] = result
             if observe is not None:
                 observe(op.outputs[0], result)
@@ -51,7 +52,11 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
 def apply(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
     """What one operator gives for its inputs, constants among them, in the order of the operator; absent ones left out."""
     with torch.inference_mode():
-        return _activate(op, _OPERATORS[op.op](op, *inputs))
+        return _result(op, *inputs)
+
+
+def _result(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
+    return _activate(op, _OPERATORS[op.op](op, *inputs))
 
 
 def arrays(batch: Batch) -> tuple[NDArray[np.float32], ...]:
@@ -81,8 +86,9 @@ def _inputs(graph: Graph, batch: Batch) -> dict[str, torch.Tensor]:
 
 
 def _activate(op: Operator, x: torch.Tensor) -> torch.Tensor:
+    """The activation that an operator carries, in place: `x` is what the operator made, which nobody has seen yet."""
     kind = op.options.get("fused_activation_function", "NONE")
-    return {"NONE": lambda: x, "RELU": lambda: F.relu(x), "RELU6": lambda: F.relu6(x)}[str(kind)]()
+    return x if kind == "NONE" else _FUSED[str(kind)](x)
 
 
 def _pair(op: Operator, stem: str, *suffix: str) -> tuple[int, int]:
@@ -92,32 +98,44 @@ def _pair(op: Operator, stem: str, *suffix: str) -> tuple[int, int]:
     )
 
 
+def padding(
+    op: Operator, extents: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int] = (1, 1)
+) -> tuple[tuple[int, int], ...]:
+    """Rows above and below, and columns left and right, with which an operator surrounds a map of these extents."""
+    if op.options["padding"] == "VALID":
+        return (0, 0), (0, 0)
+    totals = [Window(*axis).same_total for axis in zip(extents, kernel, stride, dilation, strict=True)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
 def _padded(
-    op: Operator,
-    x: torch.Tensor,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int] = (1, 1),
-    *,
-    fill: float = 0.0,
+    op: Operator, x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], *, fill: float = 0.0
 ) -> torch.Tensor:
     """[B, C, H, W] padded as TFLite's SAME does; unchanged for VALID."""
-    if op.options["padding"] == "VALID":
-        return x
-    pads: list[int] = []
-    for axis in (1, 0):  # F.pad begins with the last axis
-        total = Window(x.shape[2 + axis], kernel[axis], stride[axis], dilation[axis]).same_total
-        pads += [total // 2, total - total // 2]
-    return F.pad(x, pads, value=fill)
+    return _surrounded(x, padding(op, x.shape[2:], kernel, stride), fill)
+
+
+def _surrounded(x: torch.Tensor, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> torch.Tensor:
+    rows, columns = pads
+    return F.pad(x, (*columns, *rows), value=fill) if any((*rows, *columns)) else x
+
+
+def spacing(op: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Stride and dilation of a convolution, along rows and columns."""
+    return _pair(op, "stride"), _pair(op, "dilation", "_factor")
 
 
 def _conv(op: Operator, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    stride, dilation = _pair(op, "stride"), _pair(op, "dilation", "_factor")
+    stride, dilation = spacing(op)
     depthwise = op.op == "DEPTHWISE_CONV_2D"
     kernel = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
     groups = x.shape[3] if depthwise else x.shape[3] // weight.shape[3]
-    nchw = _padded(op, x.permute(0, 3, 1, 2), (kernel.shape[2], kernel.shape[3]), stride, dilation)
-    return F.conv2d(nchw, kernel, bias, stride, 0, dilation, groups).permute(0, 2, 3, 1)
+    nchw = x.permute(0, 3, 1, 2)
+    pads = padding(op, nchw.shape[2:], kernel.shape[2:], stride, dilation)
+    (top, bottom), (left, right) = pads
+    if top == bottom and left == right:  # the convolution pads by itself, without a larger copy of the map
+        return F.conv2d(nchw, kernel, bias, stride, (top, left), dilation, groups).permute(0, 2, 3, 1)
+    return F.conv2d(_surrounded(nchw, pads), kernel, bias, stride, 0, dilation, groups).permute(0, 2, 3, 1)
 
 
 def _average_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
@@ -157,6 +175,10 @@ def _slice(op: Operator, x: torch.Tensor, begin: torch.Tensor, extent: torch.Ten
     return x[:, h : h + rows, w : w + columns, c : c + channels]
 
 
+_FUSED: Final[Mapping[str, Callable[[torch.Tensor], torch.Tensor]]] = {
+    "RELU": F.relu_,
+    "RELU6": partial(F.relu6, inplace=True),
+}
 _OPERATORS: Final[Mapping[str, Callable[..., Any]]] = {
     "ADD": lambda op, a, b: a + b,
     "AVERAGE_POOL_2D": _average_pool,

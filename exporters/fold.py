@@ -15,7 +15,12 @@ _CARRIES_ACTIVATION = (*_CONVOLUTIONS, "ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL
 
 def fold(graph: Graph) -> Graph:
     """All passes, in the order in which they help each other."""
-    return carry_relu6(fuse_activations(fold_affine(drop_dead(graph)))).check()
+    return carry_relu6(join(drop_dead(graph))).check()
+
+
+def join(graph: Graph) -> Graph:
+    """The passes that make one operator of two, one of which alone reads the other."""
+    return fuse_activations(fold_affine(graph))
 
 
 def drop_dead(graph: Graph) -> Graph:
@@ -99,8 +104,13 @@ class _Line:
 
 def merges(graph: Graph, position: int, before: Operator) -> bool:
     """Whether the operator at `position`, if it alone read the output of `before`, might become a part of it."""
+    return before.op in _CARRIES_ACTIVATION and joins(graph, position)
+
+
+def joins(graph: Graph, position: int) -> bool:
+    """Whether the operator at `position` might become a part of one in front of it."""
     op = graph.operators[position]
-    return before.op in _CARRIES_ACTIVATION and (op.op in _ACTIVATIONS or _is_affine(graph, op))
+    return op.op in _ACTIVATIONS or _is_affine(graph, op)
 
 
 def carry_relu6(graph: Graph) -> Graph:
@@ -119,7 +129,9 @@ def carry_relu6(graph: Graph) -> Graph:
 def rescaling(source: str | None, output: Tensor, where: str) -> tuple[Operator, tuple[Tensor, Tensor]]:
     """A depthwise 1x1 convolution of ones from `source` to `output` [1, H, W, C], and its constants."""
     channels = output.shape[-1]
-    weight = Tensor(f"{output.name}/one", (1, 1, 1, channels), data=np.ones((1, 1, 1, channels), np.float32))
+    weight = Tensor(
+        f"{output.name}/one", (1, 1, 1, channels), data=np.ones((1, 1, 1, channels), np.float32), fixed=True
+    )
     bias = Tensor(f"{output.name}/zero", (channels,), data=np.zeros(channels, np.float32))
     options: dict[str, OptionValue] = {
         "padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1,

@@ -12,13 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar, cast
 
-import numpy as np
-
-from exporters.graph import Graph, Operator, Quantization, Tensor
-from exporters.operators import KINDS
-from exporters.preview import preview
-from firmware_sim import profiles
-from firmware_sim.memory.account import arena
+from exporters.arena import arena_bytes
+from exporters.graph import Operator
 
 METADATA: Final = "sapool.forms/1"
 """Name of the metadata entry of a .tflite that says which forms its layers have."""
@@ -152,35 +147,3 @@ class _Candidates(Generic[Network]):
             graph = self._lower(Forms(taken))
             self._known[key] = (graph, self._cost(graph, self._profile))
         return self._known[key]
-
-
-def arena_bytes(graph: Graph, profile: str = "host64") -> int:
-    """Arena that TFLM will use for the int8 form of a float graph; needs no ranges, for it depends on shapes alone."""
-    return arena(preview(as_integers(graph), 0, name=""), profiles.get(profile)).total_bytes
-
-
-def as_integers(graph: Graph) -> Graph:
-    """A graph of the shapes and types that quantisation gives, every weight zero and every free scale one."""
-    unit = Quantization((1.0,), (0,))
-    tensors = {t.name: Tensor(t.name, t.shape, "int8", _zeros(t), unit) for t in graph.tensors.values() if _is_real(t)}
-    for op in graph.operators:
-        if KINDS[op.op].output is not None:
-            name = op.outputs[0]
-            tensors[name] = Tensor(name, graph.tensors[name].shape, "int8", None, KINDS[op.op].output)
-        if op.op in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            channels = graph.tensors[op.outputs[0]].shape[-1]
-            dimension = 0 if op.op == "CONV_2D" else 3
-            kernel, bias = (graph.tensors[str(name)] for name in op.inputs[1:3])
-            scales = Quantization((1.0,) * channels, (0,) * channels, dimension)
-            tensors[kernel.name] = Tensor(kernel.name, kernel.shape, "int8", _zeros(kernel), scales)
-            scales = Quantization((1.0,) * channels, (0,) * channels)
-            tensors[bias.name] = Tensor(bias.name, bias.shape, "int32", np.zeros(bias.shape, np.int32), scales)
-    return graph.rebuilt(graph.operators, tensors.values())
-
-
-def _is_real(tensor: Tensor) -> bool:
-    return tensor.dtype == "float32"
-
-
-def _zeros(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]] | None:
-    return None if tensor.data is None else np.zeros(tensor.shape, np.int8)

@@ -30,13 +30,19 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A tensor of the graph; `data` is None for everything that is computed at run time."""
+    """A tensor of the graph.
+
+    Attributes:
+        data: None for everything that is computed at run time.
+        fixed: a constant that the lowering of a layer makes, whatever the network has learnt.
+    """
 
     name: str
     shape: Shape
     dtype: str = "float32"
     data: NDArray[Any] | None = None
     quantization: Quantization | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,9 @@ class Graph:
         """The same graph with other operators; `tensors` are added or replaced, unused ones are dropped."""
         operators = tuple(operators)
         table = {**self.tensors, **{tensor.name: tensor for tensor in tensors}}
-        used = {*self.inputs, *self.outputs}
+        used: set[str | None] = {*self.inputs, *self.outputs}
         for op in operators:
-            used.update(name for name in op.inputs if name is not None)
-            used.update(op.outputs)
+            used.update(op.inputs, op.outputs)
         kept = {name: tensor for name, tensor in table.items() if name in used}
         return Graph(kept, operators, self.inputs, self.outputs)
 
@@ -123,7 +128,7 @@ class Graph:
         if missing := [name for name in self.outputs if name not in written]:
             raise InternalError(f"nothing writes the graph output {missing[0]!r}")
         for tensor in self.tensors.values():
-            if any(extent < 1 for extent in tensor.shape):
+            if min(tensor.shape, default=1) < 1:
                 raise InternalError(f"tensor {tensor.name!r} has the shape {list(tensor.shape)}")
             if tensor.data is not None and tuple(np.shape(tensor.data)) != tensor.shape:
                 raise InternalError(f"constant {tensor.name!r} holds {np.shape(tensor.data)}, not {tensor.shape}")

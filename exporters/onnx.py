@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from exporters.errors import ExportError
+from exporters.evaluating import evaluating
 from firmware_sim.errors import UsageError
 
 OPSET: Final = 18
@@ -50,13 +51,9 @@ def export(module: nn.Module, example: NDArray[np.float32], *, dynamic_batch: bo
     need()
     import onnx
 
-    training = module.training
-    module.eval()
-    try:
+    with evaluating(module):
         expected = _torch_outputs(module, example)
         model = _simplified(_exported(module, example, dynamic_batch))
-    finally:
-        module.train(training)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
     off = _difference(content, example, expected, one_by_one=not dynamic_batch)

@@ -107,7 +107,7 @@ def join(parts: Sequence[tuple[str, Outline]], name: str = "x") -> Graph:
         for old, tensor in graph.tensors.items():
             if old != graph.inputs[0]:
                 new = names[old]
-                tensors[new] = Tensor(new, tensor.shape, tensor.dtype, tensor.data, tensor.quantization)
+                tensors[new] = Tensor(new, tensor.shape, tensor.dtype, tensor.data, tensor.quantization, tensor.fixed)
         for op in graph.operators:
             inputs = tuple([None if old is None else names[old] for old in op.inputs])
             outputs = tuple([names[old] for old in op.outputs])
@@ -153,8 +153,8 @@ def named(name: str, place: str) -> str:
 
 
 def _forgotten(tensor: Tensor) -> Tensor:
-    """The same tensor without its values; whole numbers are shapes, which kernels read, and stay."""
-    if tensor.data is None or (tensor.dtype == "int32" and tensor.quantization is None):
+    """The same tensor without its values; those that a network does not learn stay."""
+    if tensor.data is None or tensor.fixed:
         return tensor
     quantization = tensor.quantization
     if quantization is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -13,9 +13,11 @@ from torch import nn
 
 from exporters import fold
 from exporters.errors import ExportError
+from exporters.evaluating import evaluating
 from exporters.forms import Forms
 from exporters.graph import Graph, Shape
 from exporters.lower import Builder, Value, find, lower_function, lower_module
+from exporters.pieces import Call, Pieces
 
 Shapes = Shape | Sequence[Shape]
 """Shape [1, C, H, W] of a network's input, or one for each of several inputs."""
@@ -81,35 +83,36 @@ def trace(module: nn.Module, input_shape: Shapes, forms: Forms | None = None) ->
     Raises:
         ExportError: the forward cannot be traced, or contains what has no integer counterpart (named, with its module).
     """
-    return lowering(module, input_shape)(forms)
+    return Lowering(module, input_shape)(forms)
 
 
-def lowering(module: nn.Module, input_shape: Shapes) -> Callable[[Forms | None], Graph]:
-    """What `trace` does, for several forms of the layers: the module is traced once.
+class Lowering:
+    """What `trace` does, for several forms of the layers: the module is traced once, and what does not depend on the forms
+    is lowered once.
 
     Raises:
         ExportError: the forward cannot be traced.
     """
-    shapes = several(input_shape)
-    _check_types(module)
-    with _evaluating(module):
-        nodes = None if find(type(module)) is not None else _nodes(module, shapes)
 
-    def lower(forms: Forms | None) -> Graph:
-        with _evaluating(module):
-            return fold.fold(_lower(module, nodes, shapes, forms))
+    def __init__(self, module: nn.Module, input_shape: Shapes) -> None:
+        self._module, self._shapes = module, several(input_shape)
+        self._pieces: Callable[[], Pieces] | Pieces | None = None
+        _check_types(module)
+        with evaluating(module):
+            self._nodes = None if find(type(module)) is not None else _nodes(module, self._shapes)
 
-    return lower
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)
+    def __call__(self, forms: Forms | None = None) -> Graph:
+        """The float graph in these forms, folded; `forms` learns which choices there are."""
+        forms = Forms() if forms is None else forms
+        if callable(self._pieces):
+            self._pieces = self._pieces()
+        graph = None if self._pieces is None else self._pieces.joined(forms)
+        if graph is not None:
+            return graph
+        graph, calls = _lower(self._module, self._nodes, self._shapes, forms)
+        if calls:
+            self._pieces = partial(Pieces, graph, forms, calls)
+        return fold.fold(graph)
 
 
 def _check_types(module: nn.Module) -> None:
@@ -149,15 +152,19 @@ def several(input_shape: Shapes) -> tuple[Shape, ...]:
 
 
 def _lower(
-    module: nn.Module, nodes: Sequence[torch.fx.Node] | None, shapes: Sequence[Shape], forms: Forms | None
-) -> Graph:
+    module: nn.Module, nodes: Sequence[torch.fx.Node] | None, shapes: Sequence[Shape], forms: Forms
+) -> tuple[Graph, list[Call]]:
+    """The graph, not folded, and the layers in it that left choices."""
     builder = Builder(forms)
     if nodes is None:
         inputs = [builder.input(shape, f"input_{i}" if i else "input") for i, shape in enumerate(shapes)]
-        return builder.finish(inputs, _outputs(builder, lower_module(module, builder, *inputs)))
+        with evaluating(module):
+            outputs = _outputs(builder, lower_module(module, builder, *inputs))
+        return builder.finish(inputs, outputs), []
+    calls: list[Call] = []
     values: dict[torch.fx.Node, Any] = {}
     inputs = []
-    outputs: list[Value] = []
+    outputs = []
     for node in nodes:
         args = torch.fx.map_arg(node.args, values.__getitem__)
         kwargs = torch.fx.map_arg(node.kwargs, values.__getitem__)
@@ -168,13 +175,19 @@ def _lower(
             elif node.op == "output":
                 outputs = _outputs(builder, args[0])
             else:
-                values[node] = _call(module, builder, node, args, kwargs)
+                asked = builder.forms = Forms(forms.wanted)
+                lower, first = partial(_call, module, node, args, kwargs), builder.position
+                read = [leaf for leaf in _leaves(map(values.get, node.all_input_nodes)) if isinstance(leaf, Value)]
+                values[node] = lower(builder)
+                if asked.met:
+                    forms.met.update(asked.met)
+                    calls.append(Call(range(first, builder.position), asked.met, read, values[node], lower))
                 overwritten = _overwritten(module, node)
                 if overwritten is not None:
                     values[overwritten] = values[node]
     if len(inputs) < len(shapes):
         raise builder.refuse(f"{len(shapes)} input shapes for a network with {len(inputs)} inputs")
-    return builder.finish(inputs, outputs)
+    return builder.finish(inputs, outputs), calls
 
 
 def _input(builder: Builder, node: torch.fx.Node, default: Any, shapes: Sequence[Shape]) -> Any:
@@ -186,13 +199,20 @@ def _input(builder: Builder, node: torch.fx.Node, default: Any, shapes: Sequence
     return default[0]
 
 
-def _call(module: nn.Module, builder: Builder, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
+def _call(module: nn.Module, node: torch.fx.Node, args: Any, kwargs: Any, builder: Builder) -> Any:
     """The value of one node that computes something."""
+    with builder.at(_path(node)):
+        return _value_of(module, node, args, kwargs, builder)
+
+
+def _value_of(module: nn.Module, node: torch.fx.Node, args: Any, kwargs: Any, builder: Builder) -> Any:
     target: Any = node.target
     if node.op == "get_attr":
         return operator.attrgetter(target)(module)
     if node.op == "call_module":
-        return lower_module(module.get_submodule(target), builder, *args, **kwargs)
+        child = module.get_submodule(target)
+        with evaluating(child):
+            return lower_module(child, builder, *args, **kwargs)
     if any(isinstance(leaf, Value) for leaf in _leaves([args, list(kwargs.values())])):
         return lower_function(target, builder, *args, **kwargs)
     try:  # arithmetic on shapes and weights
@@ -212,7 +232,7 @@ def _overwritten(module: nn.Module, node: torch.fx.Node) -> torch.fx.Node | None
     return first if in_place and isinstance(first, torch.fx.Node) else None
 
 
-def _leaves(args: Any) -> list[Any]:
+def _leaves(args: Iterable[Any]) -> list[Any]:
     return [leaf for arg in args for leaf in (_leaves(arg) if isinstance(arg, (tuple, list)) else [arg])]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ from exporters.layout import file_bytes
 from exporters.outline import Outline, can_fold, join, named, outline
 from exporters.preview import preview
 from exporters.quantize import Calibration, CalibrationRecord, calibrate
+from exporters.sharing import contents, shared
 from exporters.tflite import PIXELS
 from firmware_sim import MemoryReport, costs, profiles
 from firmware_sim.accounting import ArenaUse
@@ -49,7 +50,8 @@ _MOST_MODULES: Final = 64
 
 # What the tails of two parts may count twice: a tensor and its padding (TfLiteEvalTensor takes at most 24 bytes), and the
 # alignment of four groups of allocations by up to 15 bytes each.
-_SHARED_TAIL_BYTES: Final = 24 + 4 * 15
+_TENSOR_BYTES: Final = 24
+_SHARED_TAIL_BYTES: Final = _TENSOR_BYTES + 4 * 15
 
 _SCALE_BYTES: Final = 4 + 8  # of a scale and its zero point in a file (schema.fbs, QuantizationParameters)
 
@@ -171,7 +173,7 @@ def _model(spec: ModelSpec, notes: Notes, profile: str) -> tuple[Model, int]:
             return _Lowered(tuple(_outlines(spec, network, forms)))
 
     lowered, choices = choose(lower, profile, _Arena().bytes)
-    graph = join(lowered.parts)
+    graph = shared(join(lowered.parts))
     metadata = {**notes.metadata, **({METADATA: describe(choices)} if choices else {}), calibrate.METADATA: _CALIBRATED}
     return preview(
         graph, file_bytes(graph, description=notes.description, metadata=metadata), name=str(spec)
@@ -200,7 +202,8 @@ class _Arena:
 
     def bytes(self, lowered: _Lowered, profile: str) -> int:
         links = [_link(part, profile) for _, part in lowered.parts]
-        found = chain.total_bytes(links, profiles.get(profile), most=self._smallest)
+        repeated = _repeated(lowered.parts)
+        found = chain.total_bytes(links, profiles.get(profile), most=self._smallest, repeated=repeated)
         self._smallest = found if self._smallest is None else min(self._smallest, found)
         return found
 
@@ -262,16 +265,30 @@ def _costs(part: Outline, profile: str, plan: Plan = TFLM) -> _Costs:
     tensors = model.subgraphs[0].tensors
     use = arena(model, profiles.get(profile))
     macs = costs.model_macs(model)
-    stored_bytes = sum(len(tensor.data) for tensor in tensors if tensor.data is not None)
-    scales = sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None)
+    # Constants that other parts may store as well count nothing.
+    own = [tensor for tensor in tensors if not part.graph.tensors[tensor.name].fixed]
+    stored_bytes = sum(len(tensor.data) for tensor in own if tensor.data is not None)
+    scales = sum(len(tensor.quantization.scale) for tensor in own if tensor.quantization is not None)
     stored_bytes += _SCALE_BYTES * scales
+    tail_bytes = use.tail_bytes - _TENSOR_BYTES * (len(tensors) - len(own))
     live_bytes = use.lower_bound_bytes if plan == TFLM else least_head_bytes(model, profiles.get(profile), plan)
-    return _Costs(part.parameters, macs, live_bytes, use.tail_bytes, stored_bytes)
+    return _Costs(part.parameters, macs, live_bytes, tail_bytes, stored_bytes)
+
+
+def _repeated(made: Sequence[tuple[str, Outline]]) -> int:
+    """How many constants of the parts of a network its file does not store, since it has an equal one."""
+    fixed = [content for _, part in made for content in _contents(part)]
+    return len(fixed) - len(set(fixed))
+
+
+@functools.lru_cache(_MOST_OUTLINES)
+def _contents(part: Outline) -> tuple[Hashable, ...]:
+    return contents(part.graph)
 
 
 @functools.lru_cache(_MOST_OUTLINES)
 def _link(part: Outline, profile: str) -> chain.Link:
-    return chain.Link(preview(part.graph, 0, name=""), profiles.get(profile))
+    return chain.part(preview(part.graph, 0, name=""), profiles.get(profile))
 
 
 @functools.cache

@@ -135,9 +135,9 @@ def _hardswish(builder: Builder, x: Value, inplace: bool = False) -> Value:
 def _hardsigmoid(builder: Builder, x: Value, inplace: bool = False) -> Value:
     """relu6(x + 3) / 6: the sum folds into the convolution in front."""
     channels = x.shape[-1]
-    shifted = builder.affine(x, np.ones(channels, np.float32), np.full(channels, 3, np.float32))
+    shifted = builder.affine(x, np.ones(channels, np.float32), np.full(channels, 3, np.float32), fixed=True)
     clipped = builder.unary("RELU6", shifted)
-    return builder.affine(clipped, np.full(channels, 1 / 6, np.float32), np.zeros(channels, np.float32))
+    return builder.affine(clipped, np.full(channels, 1 / 6, np.float32), np.zeros(channels, np.float32), fixed=True)
 
 
 @register_function(F.softmax, torch.softmax, methods=("softmax",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from exporters.lower.builder import FloatArray
 
@@ -28,6 +29,10 @@ def batch_norm(norm: torch.nn.Module) -> tuple[FloatArray, FloatArray]:
     eps = float(getattr(norm, "eps", 1e-5))
     weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
     # Folded in double precision: running variances of dead channels are tiny.
-    scale = (1.0 if weight is None else weight.detach().double().cpu()) / torch.sqrt(variance.double().cpu() + eps)
-    shift = (0.0 if bias is None else bias.detach().double().cpu()) - mean.double().cpu() * scale
-    return array(scale), array(shift)
+    scale = (1.0 if weight is None else _double(weight)) / np.sqrt(_double(variance) + eps)
+    shift = (0.0 if bias is None else _double(bias)) - _double(mean) * scale
+    return scale.astype(np.float32), shift.astype(np.float32)
+
+
+def _double(tensor: torch.Tensor) -> NDArray[np.float64]:
+    return np.asarray(tensor.detach().cpu().numpy(), np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,14 @@ MOST_CONCATENATED = 10
 
 
 class Builder:
-    """Adds operators to a graph. Arrays given for weights use torch's layouts (OIHW) unless the name says otherwise."""
+    """Adds operators to a graph. Arrays given for weights use torch's layouts (OIHW) unless the name says otherwise.
+
+    Attributes:
+        forms: what is asked which forms to write.
+    """
 
     def __init__(self, forms: Forms | None = None) -> None:
-        self._forms = Forms() if forms is None else forms
+        self.forms = Forms() if forms is None else forms
         self._tensors: dict[str, Tensor] = {}
         self._operators: list[Operator] = []
         self._where = ""
@@ -45,6 +50,11 @@ class Builder:
         """Path of the module that is being lowered."""
         return self._where
 
+    @property
+    def position(self) -> int:
+        """How many operators there are."""
+        return len(self._operators)
+
     def refuse(self, message: str, hint: str | None = None) -> ExportError:
         """An error that names the module that is being lowered (to be raised by the caller)."""
         return ExportError(message, where=self._where or "the network", hint=hint)
@@ -56,7 +66,7 @@ class Builder:
             about: what the choice is about; one module may have several.
             names: the forms, the usual one first. All have the same inputs and outputs.
         """
-        return self._forms.take(f"{self._where or 'the network'}: {about}", names)
+        return self.forms.take(f"{self._where or 'the network'}: {about}", names)
 
     def _unique(self, stem: str) -> str:
         base = f"{self._where}/{stem}" if self._where else stem
@@ -66,11 +76,18 @@ class Builder:
             name = f"{base}_{count}"
         return name
 
-    def constant(self, data: NDArray[np.generic] | FloatArray, stem: str, dtype: str = "float32") -> str:
+    def constant(
+        self, data: NDArray[np.generic] | FloatArray, stem: str, dtype: str = "float32", *, fixed: bool
+    ) -> str:
+        """Declare a constant; `fixed` says that it is the same whatever the network has learnt."""
         name = self._unique(stem)
         array = np.ascontiguousarray(data, dtype=np.dtype(dtype))
-        self._tensors[name] = Tensor(name, tuple(array.shape), dtype, array)
+        self._tensors[name] = Tensor(name, tuple(array.shape), dtype, array, fixed=fixed)
         return name
+
+    def whole(self, numbers: Any, stem: str) -> str:
+        """Declare whole numbers that a kernel reads, such as a shape."""
+        return self.constant(np.asarray(numbers), stem, "int32", fixed=True)
 
     def input(self, torch_shape: Shape, name: str = "input") -> Value:
         """Declare a graph input; [1, C, H, W] becomes [1, H, W, C].
@@ -83,6 +100,11 @@ class Builder:
         n, c, h, w = torch_shape
         self._tensors[name] = Tensor(name, (n, h, w, c))
         return Value(name, (n, h, w, c))
+
+    def given(self, value: Value) -> Value:
+        """Declare a value that another builder has made, as a graph input."""
+        self._tensors[value.name] = Tensor(value.name, value.shape)
+        return value
 
     def add_operator(
         self, op: str, inputs: Sequence[str | None], shape: Shape, options: dict[str, OptionValue] | None = None,
@@ -115,11 +137,15 @@ class Builder:
     def conv(
         self, x: Value, weight: FloatArray, bias: FloatArray | None, *, stride: tuple[int, int] = (1, 1),
         padding: Padding = "VALID", dilation: tuple[int, int] = (1, 1), groups: int = 1, activation: str = "NONE",
+        fixed: bool = False,
     ) -> Value:  # fmt: skip
         """A convolution; `weight` is [O, I/groups, kh, kw]. One group a channel becomes DEPTHWISE_CONV_2D.
 
         `padding` is "SAME", "VALID" or torch's symmetric (pad_h, pad_w); margins of `x` add to it. What SAME cannot express
         is folded into the kernel as rows and columns of zeros, which costs multiplications but no memory.
+
+        `fixed` says that the kernel is the same whatever the network has learnt. Its bias is not stored but as integers
+        under the scale of x, so it may differ all the same.
         """
         _, h, w, c = self._map(x).shape
         out_c, _, kh, kw = weight.shape
@@ -146,12 +172,12 @@ class Builder:
         else:
             kernel, op = weight.transpose(0, 2, 3, 1), "CONV_2D"
         offsets = np.zeros(out_c, np.float32) if bias is None else bias
-        inputs = (x.name, self.constant(kernel, "weight"), self.constant(offsets, "bias"))
+        inputs = (x.name, self.constant(kernel, "weight", fixed=fixed), self.constant(offsets, "bias", fixed=False))
         return self.add_operator(op, inputs, (1, rows.output, columns.output, out_c), options)
 
-    def affine(self, x: Value, scale: FloatArray, shift: FloatArray) -> Value:
+    def affine(self, x: Value, scale: FloatArray, shift: FloatArray, *, fixed: bool = False) -> Value:
         """scale * x + shift per channel, as a depthwise 1x1 convolution; `exporters.fold` merges it where it can."""
-        y = self.conv(Value(x.name, x.shape), scale.reshape(-1, 1, 1, 1), shift, groups=scale.size)
+        y = self.conv(Value(x.name, x.shape), scale.reshape(-1, 1, 1, 1), shift, groups=scale.size, fixed=fixed)
         return y.seen_as(x.torch_shape)
 
     def pool(
@@ -214,7 +240,7 @@ class Builder:
             return self.add_operator(op, (a.name, b.name), shape, options, view=view)
         if len(b.shape) != len(a.shape) or any(n not in (1, m) for n, m in zip(b.shape, a.shape, strict=True)):
             raise self.refuse(f"{op} of {list(a.shape)} with a constant of shape {list(b.shape)}")
-        return self.add_operator(op, (a.name, self.constant(b, "constant")), a.shape, options, view=a.view)
+        return self.add_operator(op, (a.name, self.constant(b, "constant", fixed=False)), a.shape, options, view=a.view)
 
     def _broadcast(self, op: str, a: Value, b: Value) -> tuple[Shape, Shape | None]:
         """Shape and view of the result of two values."""
@@ -243,7 +269,7 @@ class Builder:
         """The same elements in row-major order under another shape (the graph's shape, NHWC)."""
         if math.prod(shape) != math.prod(x.shape):
             raise self.refuse(f"cannot view {list(x.shape)} as {list(shape)}")
-        target = self.constant(np.asarray(shape), "shape", "int32")
+        target = self.whole(shape, "shape")
         return self.add_operator("RESHAPE", (x.name, target), shape, {"new_shape": shape})
 
     def batch_matmul(self, a: Value, b: Value, *, transpose_b: bool = False) -> Value:
@@ -261,7 +287,7 @@ class Builder:
         if (tall, wide) == (1, 1):
             return x
         _, h, w, c = self._map(x).shape
-        size = self.constant(np.asarray((h * tall, w * wide)), "size", "int32")
+        size = self.whole((h * tall, w * wide), "size")
         options: dict[str, OptionValue] = {"align_corners": False, "half_pixel_centers": False}
         return self.add_operator("RESIZE_NEAREST_NEIGHBOR", (x.name, size), (1, h * tall, w * wide, c), options)
 
@@ -289,8 +315,8 @@ class Builder:
         """The part of a map that begins at `begin` and has the shape `extent`, in the graph's layout."""
         inputs = (
             x.name,
-            self.constant(np.asarray(begin), "begin", "int32"),
-            self.constant(np.asarray(extent), "extent", "int32"),
+            self.whole(begin, "begin"),
+            self.whole(extent, "extent"),
         )
         return self.add_operator("SLICE", inputs, extent)
 
@@ -320,6 +346,6 @@ class Builder:
         pad = (front, back)
         if max(pad) >= min(h, w):
             raise self.refuse(f"{max(pad)} pixels of a map of {h}x{w} cannot be reflected", "use a smaller filter")
-        paddings = self.constant(np.asarray(((0, 0), pad, pad, (0, 0))), "paddings", "int32")
+        paddings = self.whole(((0, 0), pad, pad, (0, 0)), "paddings")
         shape = (1, h + front + back, w + front + back, c)
         return self.add_operator("MIRROR_PAD", (x.name, paddings), shape, {"mode": 0})

@@ -67,7 +67,7 @@ def avg_pool2d(
     channels = x.shape[3]
     share = np.float32(1 / (divisor_override or kernel[0] * kernel[1]))
     return builder.conv(
-        x, np.full((channels, 1, *kernel), share), None, stride=step, padding=pads, groups=channels
+        x, np.full((channels, 1, *kernel), share), None, stride=step, padding=pads, groups=channels, fixed=True
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def mean(builder: Builder, x: Value, dim: Any = None, keepdim: bool = False, *, 
     if shape == (1, c, h * w) and axes == [2]:  # a map whose pixels were made one axis
         y = builder.pool(Value(x.name, x.shape), "AVERAGE_POOL_2D", (h, w), (h, w))
     elif x.is_map and axes == [1]:
-        y = builder.conv(x, np.full((1, c, 1, 1), 1 / c, np.float32), None)
+        y = builder.conv(x, np.full((1, c, 1, 1), 1 / c, np.float32), None, fixed=True)
     elif x.is_map and axes and set(axes) <= {2, 3}:
         window = (h if 2 in axes else 1, w if 3 in axes else 1)
         y = builder.pool(x, "AVERAGE_POOL_2D", window, window)

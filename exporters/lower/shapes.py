@@ -180,7 +180,7 @@ def _exchanged(builder: Builder, x: Value, groups: int, channels: int) -> Value:
     """Channel g * channels + c becomes channel c * groups + g: a 1x1 convolution with one 1 for each channel."""
     order = np.arange(groups * channels).reshape(groups, channels).T.reshape(-1)
     weight = np.eye(groups * channels, dtype=np.float32)[order, :, None, None]
-    return builder.conv(x.seen_as((1, x.shape[3], *x.shape[1:3])), weight, None)
+    return builder.conv(x.seen_as((1, x.shape[3], *x.shape[1:3])), weight, None, fixed=True)
 
 
 def _part(builder: Builder, x: Value, parts: Mapping[int, tuple[int, int]]) -> Value:

@@ -13,7 +13,7 @@ from exporters.quantize.convert import quantize
 from exporters.quantize.correct import correct_bias, means_for
 from exporters.quantize.equalise import Equalised, equalise
 from exporters.quantize.estimators import DEFAULT, estimator
-from exporters.quantize.ranges import Motion, observe
+from exporters.quantize.ranges import Motion, Witness, observe
 
 METADATA: Final = "sapool.calibration/1"
 """Name of the metadata entry of a .tflite that says how it was calibrated."""
@@ -73,6 +73,7 @@ def calibrate(
     *,
     input_quantization: Quantization | None = None,
     progress: Progress | None = None,
+    witness: Witness | None = None,
 ) -> tuple[Graph, Motion, int]:
     """The int8 form of a float graph, which channels moved, and the number of examples.
 
@@ -82,6 +83,7 @@ def calibrate(
         calibration: range estimator and bias correction.
         input_quantization: see `quantize`.
         progress: called after each batch with the number of examples seen so far.
+        witness: called with the first batch and what the graph gives for it.
 
     Raises:
         ExportError: see `observe` and `quantize`.
@@ -96,7 +98,7 @@ def calibrate(
         if progress is not None:
             progress(done)
 
-    ranges = observe(graph, batches, count, motion, means, calibration.method)
+    ranges = observe(graph, batches, count, motion, means, calibration.method, witness)
     quantised = quantize(graph, ranges, input_quantization=input_quantization)
     return quantised if means is None else correct_bias(graph, quantised, means), motion, examples
 

@@ -115,7 +115,7 @@ def _quantized_kernel(graph: Graph, op: Operator, scales: Mapping[str, Quantizat
     dimension = 0 if op.op == "CONV_2D" else 3
     integers, weight_q, integer_bias, bias_q = weight_and_bias(weight, bias, scales[x].scale[0], dimension)
     return [
-        Tensor(kernel, weight.shape, "int8", integers, weight_q),
+        Tensor(kernel, weight.shape, "int8", integers, weight_q, graph.tensors[kernel].fixed),
         Tensor(offsets, bias.shape, "int32", integer_bias, bias_q),
     ]
 

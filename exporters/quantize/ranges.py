@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -15,18 +16,23 @@ from exporters.graph import Graph
 from exporters.quantize.estimators import DEFAULT, Estimator, estimator
 from exporters.quantize.span import Range
 
+_Channels = NDArray[np.float32]
+
+Witness = Callable[[Batch, tuple[NDArray[np.float32], ...]], None]
+"""Sees examples and the outputs of a graph for them."""
+
 
 @dataclass(slots=True)
 class Motion:
     """Which channels of which tensors took more than one value while they were observed."""
 
-    _spans: dict[str, tuple[torch.Tensor, torch.Tensor, int]] = field(default_factory=dict)
+    _spans: dict[str, tuple[_Channels, _Channels, int]] = field(default_factory=dict)
 
-    def add(self, name: str, low: torch.Tensor, high: torch.Tensor, seen: int) -> None:
+    def add(self, name: str, low: _Channels, high: _Channels, seen: int) -> None:
         """One more batch of a tensor: the extremes [C] of its channels over `seen` places."""
         if name in self._spans:
             before, after, earlier = self._spans[name]
-            low, high, seen = torch.minimum(low, before), torch.maximum(high, after), seen + earlier
+            low, high, seen = np.minimum(low, before), np.maximum(high, after), seen + earlier
         self._spans[name] = (low, high, seen)
 
     def still(self) -> dict[str, tuple[int, int]]:
@@ -37,7 +43,7 @@ class Motion:
     def spans(self) -> dict[str, NDArray[np.float64]]:
         """For each tensor how far each channel reaches, 0 included: the largest value minus the smallest, [C]."""
         return {
-            name: (high.clamp(min=0) - low.clamp(max=0)).double().numpy()
+            name: (np.maximum(high, 0) - np.minimum(low, 0)).astype(np.float64)
             for name, (low, high, _) in self._spans.items()
         }
 
@@ -47,14 +53,14 @@ class Means:
     """The mean map of the tensors in `wanted`."""
 
     wanted: frozenset[str]
-    _sums: dict[str, tuple[torch.Tensor, int]] = field(default_factory=dict)
+    _sums: dict[str, tuple[NDArray[np.float64], int]] = field(default_factory=dict)
 
     def add(self, name: str, values: torch.Tensor) -> None:
         """One more batch [B, ...] of a tensor."""
         if name not in self.wanted:
             return
         # Exact enough within a batch, and ten times faster than adding up in double precision.
-        total, count = values.sum(dim=0).double(), len(values)
+        total, count = values.sum(dim=0).numpy().astype(np.float64), len(values)
         if name in self._sums:
             total, count = total + self._sums[name][0], count + self._sums[name][1]
         self._sums[name] = (total, count)
@@ -62,7 +68,7 @@ class Means:
     def mean(self, name: str) -> NDArray[np.float32]:
         """The mean over all examples, [1, ...]."""
         total, count = self._sums[name]
-        return np.asarray((total / count).float().unsqueeze(0).numpy())
+        return (total / count).astype(np.float32)[None]
 
 
 def observe(
@@ -72,6 +78,7 @@ def observe(
     motion: Motion | None = None,
     means: Means | None = None,
     method: str = DEFAULT,
+    witness: Witness | None = None,
 ) -> dict[str, Range]:
     """The range of the input and of each computed tensor over all batches.
 
@@ -82,6 +89,7 @@ def observe(
         motion: learns which channels move.
         means: learns the mean maps.
         method: name of the range estimator.
+        witness: called with the first batch and what the graph gives for it.
 
     Raises:
         ExportError: no batch; a value that is not finite (the tensor is named).
@@ -94,7 +102,7 @@ def observe(
     def keep(name: str, values: torch.Tensor) -> None:
         lows, highs = _extremes(values)
         low, high = float(lows.min()), float(highs.max())
-        if not np.isfinite((low, high)).all():
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise ExportError(
                 f"{name} takes values that are not finite",
                 where=origin.get(name) or "the network's input",
@@ -110,7 +118,9 @@ def observe(
 
     count = 0
     for batch in batches:
-        run(graph, batch, keep)
+        outputs = run(graph, batch, keep)
+        if witness is not None and not count:
+            witness(batch, outputs)
         count += len(arrays(batch)[0])
         if progress is not None:
             progress(count)
@@ -119,12 +129,14 @@ def observe(
     return {name: known.range() for name, known in estimators.items()}
 
 
-def _extremes(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _extremes(values: torch.Tensor) -> tuple[_Channels, _Channels]:
     """The smallest and the largest value of each channel of [B, ..., C].
 
-    Torch reduces long rows about ten times faster than short ones, so whole rows of pixels come first.
+    Torch reduces long rows about ten times faster than short ones, so whole rows of pixels come first; what is left is so
+    little that a call of torch would take longer than the work.
     """
     channels = values.shape[-1]
     width = values.shape[-2] if values.ndim > 2 else 1
     rows = values.reshape(-1, width * channels)
-    return rows.amin(0).reshape(-1, channels).amin(0), rows.amax(0).reshape(-1, channels).amax(0)
+    lows, highs = (extremes.numpy().reshape(-1, channels) for extremes in (rows.amin(0), rows.amax(0)))
+    return lows.min(axis=0), highs.max(axis=0)

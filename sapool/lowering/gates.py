@@ -37,7 +37,8 @@ def shares(builder: Builder, scores: Value) -> Value:
 def exponential(builder: Builder, gate: Value) -> Value:
     """exp(sigmoid(z)) from gate = sigmoid(SLOPE * z + OFFSET); values in (1, e)."""
     channels = gate.shape[-1]
-    return builder.affine(gate, np.full(channels, math.e - 1, np.float32), np.ones(channels, np.float32))
+    scale, shift = np.full(channels, math.e - 1, np.float32), np.ones(channels, np.float32)
+    return builder.affine(gate, scale, shift, fixed=True)
 
 
 def folded(scale: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -53,7 +54,7 @@ def side_by_side(builder: Builder, x: Value, size: int) -> Value:
     """
     count = size * size
     kernel = np.tile(np.eye(count, dtype=np.float32), (x.shape[3], 1)).reshape(-1, 1, size, size)
-    return builder.conv(x, kernel, None, stride=(size, size), groups=x.shape[3])
+    return builder.conv(x, kernel, None, stride=(size, size), groups=x.shape[3], fixed=True)
 
 
 def weigh_windows(builder: Builder, pixels: Value, scores: Value, size: int) -> Value:
@@ -63,4 +64,4 @@ def weigh_windows(builder: Builder, pixels: Value, scores: Value, size: int) -> 
     weights = builder.softmax(builder.reshape(scores, (1, math.prod(scores.shape) // count, count)))
     weighted = builder.elementwise("MUL", pixels, builder.reshape(weights, pixels.shape))
     # One group a channel adds up the window.
-    return builder.conv(weighted, np.ones((channels, count, 1, 1), np.float32), None, groups=channels)
+    return builder.conv(weighted, np.ones((channels, count, 1, 1), np.float32), None, groups=channels, fixed=True)

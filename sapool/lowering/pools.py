@@ -37,4 +37,5 @@ def blurpool(module: BlurPooling, builder: Builder, x: Value) -> Value:
     front, back = module.padding
     padded = builder.reflect(x, front, back) if back else x
     kernel = np.broadcast_to(array(module.filter), (module.channels, 1, module.taps, module.taps)).copy()
-    return builder.conv(padded, kernel, None, stride=(module.stride, module.stride), groups=module.channels)
+    stride = (module.stride, module.stride)
+    return builder.conv(padded, kernel, None, stride=stride, groups=module.channels, fixed=True)

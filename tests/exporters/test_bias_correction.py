@@ -17,11 +17,18 @@ from exporters.trace import trace
 
 @pytest.mark.parametrize(
     "conv",
-    [nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(3, 3, 5, stride=2, groups=3), nn.Conv2d(3, 6, 3, padding=2, dilation=2)],
+    [
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.Conv2d(3, 3, 5, stride=2, groups=3),
+        nn.Conv2d(3, 6, (3, 1), groups=3),
+        nn.Conv2d(4, 6, 3, groups=2),
+        nn.Conv2d(3, 6, 3, padding=2, dilation=2),
+    ],
 )
 def test_the_mean_of_each_channel_is_that_of_the_float_kernel(conv, inputs):
     randomise(conv)
-    graph = trace(conv, (1, 3, 16, 16))
+    inputs = inputs[..., np.arange(conv.in_channels) % 3]
+    graph = trace(conv, (1, conv.in_channels, 16, 16))
     means = means_for(graph)
     quantised = quantize(graph, observe(graph, [inputs[:20], inputs[20:]], means=means), input_quantization=PIXELS)
     corrected = correct_bias(graph, quantised, means)

@@ -56,9 +56,28 @@ def test_a_shared_output_is_not_folded_away():
 
 def test_the_training_flag_is_left_as_it_was(foreign):
     foreign.train()
+    foreign.stem[1].eval()
+    before = [part.training for part in foreign.modules()]
     trace(foreign, (1, 3, 16, 16))
+    assert [part.training for part in foreign.modules()] == before
     assert foreign.training
-    assert foreign.stem[1].training
+    assert not foreign.stem[1].training
+
+
+def test_what_a_sum_reads_is_not_changed_by_its_activation():
+    """Activations are computed in place, on what the operator made; nobody else's map may move."""
+
+    class Sum(nn.Module):
+        def forward(self, x):
+            y = x * 2.0
+            return torch.relu(x + y), y, torch.relu(y - x)
+
+    graph = trace(Sum(), (1, 3, 4, 4))
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    total, doubled, difference = run(graph, x)
+    np.testing.assert_allclose(total, np.maximum(3 * x, 0), atol=1e-6)
+    np.testing.assert_allclose(doubled, 2 * x, atol=1e-6)
+    np.testing.assert_allclose(difference, np.maximum(x, 0), atol=1e-6)
 
 
 def test_an_unknown_module_is_named_with_its_path():

@@ -16,11 +16,13 @@ from support.nets import randomise
 
 import sapool.lowering  # noqa: F401
 from exporters import tflite
+from exporters.arena import arena_bytes
 from exporters.execute import run
 from exporters.flatbuffer import serialise
-from exporters.forms import Forms, arena_bytes
+from exporters.forms import Forms
 from exporters.parity import compare
 from exporters.quantize import observe, quantize
+from exporters.sharing import shared
 from exporters.trace import trace
 from firmware_sim.run.litert import LiteRt
 from sapool.pooling.self_attentive import SelfAttentivePooling
@@ -61,7 +63,7 @@ def test_all_forms_are_equal_and_the_same_on_the_device(name):
     for forms, graph in every_form(module, shape):
         (results[forms],) = run(graph, x)
         quantised = quantize(graph, observe(graph, [x]), input_quantization=tflite.PIXELS)
-        content = serialise(quantised, description="")
+        content = serialise(shared(quantised), description="")
         parity = compare(content, integers)
         assert parity.equal, forms
         assert parity.arena.total_bytes == arena_bytes(graph), forms
@@ -118,3 +120,17 @@ def test_operators_of_each_form_are_as_many_as_expected():
     counts = {forms[0]: len(graph.operators) for forms, graph in every_form(module, shape)}
     heads = 8
     assert counts == {"shared": 14, "looped": 10 + 4 * heads, "narrow": 10 + 6 * heads}
+
+
+def test_equal_constants_of_two_layers_are_one_in_tflm_too():
+    """The arena that was priced, and the same bytes as in LiteRT, with a tensor that two operators read."""
+    layers = [SelfAttentivePooling(8, 2, (extent, extent), heads=2, window_norm=True) for extent in (16, 8)]
+    module = randomise(torch.nn.Sequential(layers[0], torch.nn.Conv2d(8, 8, 1), layers[1])).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 8))
+    model = tflite.export(module, (1, 8, 16, 16), [pixels.astype(np.float32) / 128 - 1])
+    kernels = [op.inputs[1] for op in model.graph.operators if op.op == "DEPTHWISE_CONV_2D"]
+    assert len(set(kernels)) < len(kernels)
+    parity = compare(model.content, (pixels - 128).astype(np.int8))
+    assert parity.equal
+    for choice in model.choices:
+        assert choice.arena_bytes[choice.form] == parity.arena.total_bytes

@@ -18,6 +18,7 @@ from exporters.errors import ExportError
 from exporters.forms import Forms
 from exporters.outline import join
 from exporters.preview import preview
+from exporters.sharing import shared
 from firmware_sim import memreport, profiles, read
 from firmware_sim.memory import chain
 from firmware_sim.memory.account import arena
@@ -108,6 +109,7 @@ def specs(draw):
 @given(specs(), st.sampled_from(PROFILES))
 @example(parse("mobilenet_v2-max-1222111:width=0.1,resolution=48,padding=symmetric"), "host64")
 @example(parse("mobilenet_v2-self_attentive-1221121:width=0.2,prepool=2,resolution=64"), "cortex-m-cmsis-nn-mve")
+@example(parse("mobilenet_v2-self_attentive-1221121:width=0.35,window_norm=true"), "host64")
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_the_price_is_that_of_the_exported_file(spec, profile):
     try:
@@ -145,6 +147,7 @@ def test_the_price_is_that_of_the_exported_file(spec, profile):
         "mobilenet_v2-self_attentive-2221111:width=0.2,resolution=48",
         "resnet18-average/self_attentive/max/blurpool-2212:width=0.1,resolution=64",
         "mobilenet_v1-lip-22211:width=0.25,prepool=2,resolution=96",
+        "mobilenet_v2-self_attentive-1221121:width=0.35,window_norm=true",  # two pools of as many channels
     ],
 )
 def test_the_arena_from_parts_is_that_of_the_network_in_every_form(text, profile):
@@ -154,9 +157,10 @@ def test_the_arena_from_parts_is_that_of_the_network_in_every_form(text, profile
     for taken in itertools.islice(itertools.product(*met.met.values()), 12):
         made = pricing._outlines(spec, network, Forms(dict(zip(met.met, taken, strict=True))))
         links = [pricing._link(part, profile) for _, part in made]
-        whole = arena(preview(join(made), 0, name=""), profiles.get(profile)).total_bytes
-        assert chain.total_bytes(links, profiles.get(profile)) == whole
-        assert whole - 1 < chain.total_bytes(links, profiles.get(profile), most=whole - 1)
+        whole = arena(preview(shared(join(made)), 0, name=""), profiles.get(profile)).total_bytes
+        repeated, target = pricing._repeated(made), profiles.get(profile)
+        assert chain.total_bytes(links, target, repeated=repeated) == whole
+        assert whole - 1 < chain.total_bytes(links, target, most=whole - 1, repeated=repeated)
 
 
 def test_the_price_of_a_checkpoint_counts_what_its_file_says_of_itself():
