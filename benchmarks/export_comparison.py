@@ -184,7 +184,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="what the networks were trained on")
     for converter in OTHERS:
         parser.add_argument(f"--{converter.name}", metavar="PYTHON", help=f"interpreter with {converter.install}")
-    parser.add_argument("--test-images", type=int, default=2_000, help="at most so many images of the test part")
+    parser.add_argument("--test-images", type=int, default=10_000, help="at most so many images of the test part")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "export-comparison")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "export-comparison.md")
     parser.add_argument("--csv", type=Path, default=ROOT / "benchmarks" / "results" / "export-comparison.csv")
