@@ -72,7 +72,7 @@ def plan(
         model: the model.
         kernels: the kernel class; see `firmware_sim.overlap.rules.kernel_classes`.
         overlap: let outputs overlap inputs; otherwise the best plan without overlaps.
-        time_s: for the exact search; 0 for one that gives up after a few nodes.
+        time_s: for the exact search; 0 for one that gives up after a number of steps.
         builds: those of the class whose scratch buffers count; None for all.
         tails: those of the builds, without a plan, where they are known already; one for each kernel library is enough.
         choices: which tensors may lie inside others (`firmware_sim.overlap.views.views`); the best is taken.

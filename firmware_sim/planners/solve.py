@@ -58,7 +58,7 @@ def solve(
 
     Args:
         problem: what to place.
-        time_s: when to stop searching; the greedy planners are not counted. With 0 the search takes a few nodes and gives
+        time_s: when to stop searching; the greedy planners are not counted. With 0 the search takes some steps and gives
             up, always after the same ones, and CP-SAT is not asked.
         use_cpsat: ask CP-SAT as well; by default where it is installed.
         below_bytes: a peak that is had already: nothing is searched where no plan can be below it.

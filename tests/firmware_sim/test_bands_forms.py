@@ -128,7 +128,7 @@ def equal_bandings(draw: st.DrawFn, draft: Draft) -> list[Banding]:
         while sum(heights) < stage.rows:
             heights.append(min(height, stage.rows - sum(heights)))
         trimmed = frozenset(index for index in stage.trimmable if draw(st.booleans()))
-        bandings.append(Banding(stage, tuple(filter(None, heights)), draw(st.booleans()), trimmed))
+        bandings.append(Banding(stage, tuple(filter(None, heights)), draw(st.booleans()), trimmed, True))
     return bandings
 
 
@@ -143,7 +143,7 @@ def test_any_loop_computes_what_the_layers_compute(chain: list[Layer], height: i
     assume(any(repeated(banding) for banding in bandings))
     file, _ = in_form(draft, bandings, LOOP, 0, "reference")
     subgraphs = read(file).subgraphs
-    assert len(subgraphs) == 1 + 2 * sum(bool(repeated(banding)) for banding in bandings)
+    assert len(subgraphs) == 1 + 2 * sum(len(repeated(banding)) for banding in bandings)
     assert_same(content, file, height)
     for subgraph, places in zip(subgraphs, stored.all_places(read(file)), strict=True):
         assert all(place % 4 == 0 for index, place in places.items() if subgraph.tensors[index].type == "INT32")
@@ -169,7 +169,7 @@ def looping(upward: bool = False) -> tuple[bytes, bytes]:
     draft = open_draft(content)
     stage = cuts(draft.graphs[0]).stage(0, 4)
     assert stage is not None
-    return content, in_form(draft, [Banding(stage, (2,) * 6, upward, stage.late)], LOOP, 0, "reference")[0]
+    return content, in_form(draft, [Banding(stage, (2,) * 6, upward, stage.late, True)], LOOP, 0, "reference")[0]
 
 
 @pytest.mark.oracle
@@ -188,6 +188,29 @@ def test_a_loop_is_one_band_long(upward: bool):
     proof = prove_tensors(content, file, name="m")
     assert proof.compared == proof.tensors > 2
     assert not proof.in_litert
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("upward", [False, True])
+def test_a_stage_has_a_loop_for_each_height_of_its_bands(upward: bool):
+    pytest.importorskip("tflite_micro")
+    content = network(CHAIN, height=48, width=6)
+    draft = open_draft(content)
+    stage = cuts(draft.graphs[0]).stage(0, 4)
+    assert stage is not None
+    banding = Banding(stage, (1, 1, 1, 1, 2, 2, 2, 2), upward, stage.late, in_loops=True)
+    assert [len(run) for run in repeated(banding)] == [3, 3]
+    file, _ = in_form(draft, [banding], LOOP, 0, "reference")
+    assert [operator.op for operator in read(file).subgraphs[0].operators].count("WHILE") == 2
+    assert_same(content, file, 48)
+
+
+def test_bands_stay_apart_where_no_loop_is_asked_for():
+    draft = open_draft(network(CHAIN, height=48, width=6))
+    stage = cuts(draft.graphs[0]).stage(0, 4)
+    assert stage is not None
+    file, _ = in_form(draft, [Banding(stage, (2,) * 6, False, stage.late)], LOOP, 0, "reference")
+    assert len(read(file).subgraphs) == 1
 
 
 def test_a_loop_that_is_spoilt_does_not_hold():
@@ -233,7 +256,7 @@ def test_a_source_that_is_held_for_scratch_buffers_stays_as_it_is():
     draft = open_draft(content)
     stage = cuts(draft.graphs[0]).stage(0, 4)
     assert stage is not None
-    file, _ = in_form(draft, [Banding(stage, (2,) * 6, True, stage.late)], LOOP, 0, "any")
+    file, _ = in_form(draft, [Banding(stage, (2,) * 6, True, stage.late, True)], LOOP, 0, "any")
     assert [len(subgraph.inputs) for subgraph in read(file).subgraphs] == [1, 3, 3]
     assert_same(content, file, 48)
 

@@ -102,6 +102,42 @@ def test_cp_sat_agrees_with_the_search():
         assert puzzle.peak_bytes(theirs.offsets) == theirs.bound_bytes == ours.bound_bytes
 
 
+def banded(random: Random) -> Problem:
+    """Two stages in bands: rows of a map die as those of the next one are born; four blocks for each band."""
+    count = random.randint(4, 12)
+    blocks = []
+    for stage in (-1, 0, 1):
+        size, start = 16 * random.randint(4, 12), 5 * count * stage
+        rows = [
+            Segment(size * n, size * (n + 1), max(start + 5 * n + 4, 0), start + 5 * count + 5 * n)
+            for n in range(count)
+        ]
+        blocks.append(Block(size * count, tuple(rows)))
+    allowances = []
+    for time in (5 * band + step for band in range(2 * count) for step in range(4)):
+        blocks.append(Block.whole(16 * random.randint(4, 40), time, time + 1))
+        if time % 5 and random.random() < 0.7:
+            distance = 16 * random.randint(0, blocks[-1].size_bytes // 16)
+            allowances.append(Allowance(Part(len(blocks) - 2), Part(len(blocks) - 1), distance))
+    return problem(blocks, allowances)
+
+
+@pytest.mark.skipif(not cpsat.is_installed(), reason="needs ortools")
+def test_steps_alone_find_the_best_plan_of_bands():
+    random = Random(5)
+    for _ in range(20):
+        puzzle = banded(random)
+        ours = solve(puzzle, time_s=0, use_cpsat=False)
+        theirs = cpsat.cpsat(puzzle, ours.offsets, overlapping_bound_bytes(puzzle), time_s=20)
+        assert puzzle.is_kept(ours.offsets)
+        assert ours.peak_bytes == ours.bound_bytes == puzzle.peak_bytes(theirs.offsets)
+
+
+def test_steps_do_not_depend_on_the_clock():
+    puzzles = [banded(Random(seed)) for seed in range(5)]
+    assert [solve(one, time_s=0).offsets for one in puzzles] == [solve(one, time_s=0).offsets for one in puzzles]
+
+
 def test_no_order_of_first_fit_beats_the_search():
     # Sizes and lifetimes for which greedy leaves a hole: every order of placing them is tried.
     requests = [

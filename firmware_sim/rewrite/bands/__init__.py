@@ -7,8 +7,10 @@ build.py     stages in bands, written into a graph
 forms.py     with the copies, without those that are needless, in loops
 loops.py     bands of one shape as one WHILE
 estimate.py  what a band needs in memory, reckoned without planning
+heights.py   how high bands can be for a limit
 propose.py   stages and heights for a limit, by dynamic programming
 pricing.py   the exact arena of a choice
+changes.py   small changes of a choice
 search.py    many limits, small changes, exact prices in the order of what is promised; the ladder
 run.py       the whole: a file in, a file out
 preview.py   the same for a model that is in no file yet

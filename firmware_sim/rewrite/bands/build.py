@@ -36,12 +36,14 @@ class Banding:
         heights: rows of the result per band, from the top to the bottom.
         upward: the lowest rows are computed first.
         trimmed: see `Stage.steps`.
+        in_loops: where a file can have loops, bands that are alike are one (`repeated`).
     """
 
     stage: Stage
     heights: tuple[int, ...]
     upward: bool = False
     trimmed: frozenset[int] = frozenset()
+    in_loops: bool = False
 
     @property
     def bands(self) -> tuple[Rows, ...]:
@@ -112,22 +114,22 @@ def _banded(graph: DraftGraph, bandings: Sequence[Banding], writer: _Writer) -> 
     return replace(changed, tensors={index: tensor for index, tensor in writer.tensors.items() if index in used})
 
 
-def repeated(banding: Banding) -> range:
-    """The longest run of bands of one shape that move on by the same rows, as positions in the order of computing.
+def repeated(banding: Banding) -> tuple[range, ...]:
+    """Runs of bands of one shape that move on by the same rows, as positions in the order of computing.
 
-    Empty if they are fewer than three: a loop has operators of its own.
+    Those of at least three bands: a loop has operators of its own.
     """
     shapes = [_shape(banding, rows) for rows in banding.bands]
-    best = range(0)
+    runs = []
     start = 0
     for number in range(1, len(shapes) + 1):
         is_same = number < len(shapes) and shapes[number][0] == shapes[start][0]
         moves = [other[1] - one[1] for one, other in pairwise(shapes[start : number + is_same])]
         if not is_same or len(set(moves)) > 1:
-            if number - start > len(best):
-                best = range(start, number)
+            if number - start >= _LEAST_LOOPS:
+                runs.append(range(start, number))
             start = number
-    return best if len(best) >= _LEAST_LOOPS else range(0)
+    return tuple(runs)
 
 
 def _shape(banding: Banding, wanted: Rows) -> tuple[tuple[int, ...], int]:
@@ -165,12 +167,12 @@ class _Writer:
 
     def stage(self, banding: Banding) -> list[Operator]:
         self.operators = []
-        run = range(0)
-        if self.outputs is not None and banding.stage.result not in self.outputs:
-            run = repeated(banding)
+        can_loop = self.outputs is not None and banding.stage.result not in self.outputs
+        runs = repeated(banding) if can_loop and banding.in_loops else ()
         parts: dict[int, int] = {}
         edges = []
         for number, rows in enumerate(banding.bands):
+            run = next((one for one in runs if number in one), range(0))
             if run and number == run.start:
                 self.counter = self.count()
             edges.append(len(self.operators))

@@ -4,9 +4,10 @@ with inputs that die there. A plan may need more, where what is free is not in o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 
 from firmware_sim.model import Tensor
 from firmware_sim.overlap.distance import distance_bytes
@@ -48,7 +49,8 @@ class StageCosts:
     scratch: Mapping[int, int]
     _steps: dict[Rows, tuple[Step, ...]] = field(default_factory=dict)
     _reads: dict[Rows, Rows] = field(default_factory=dict)
-    _peaks: dict[tuple[Rows, bool, bool], int] = field(default_factory=dict)
+    _peaks: dict[tuple[Rows, bool], int] = field(default_factory=dict)
+    _turns: dict[Rows, int] = field(default_factory=dict)
 
     def steps(self, wanted: Rows) -> tuple[Step, ...]:
         """See `Stage.steps`."""
@@ -66,43 +68,70 @@ class StageCosts:
             self._reads[wanted] = self.stage.reads(wanted)
         return self._reads[wanted]
 
-    def peak(self, wanted: Rows, upward: bool, in_loop: bool = False) -> int:
-        """Most bytes in use while a band is computed, after all bands above it (below it with `upward`).
-
-        A band `in_loop` is computed from a copy of its rows of the source, and its result is copied to where it belongs.
-        """
-        key = wanted, upward, in_loop
+    def peak(self, wanted: Rows, upward: bool) -> int:
+        """Most bytes in use while a band is computed, after all bands above it (below it with `upward`)."""
+        key = wanted, upward
         if key not in self._peaks:
             self._peaks[key] = self._peak(*key)
         return self._peaks[key]
+
+    def loop_peak(self, bands: Sequence[Rows], runs: Sequence[range], upward: bool) -> int:
+        """Most bytes in use while loops run; 0 without any.
+
+        Each turn computes a copy of its rows of the source, and copies its result to where it belongs. All else in a loop
+        has one place for all turns, where neither rows of the source are at the first turn nor rows of the result at the
+        last one. These two can share bytes as far as rows die before others are born in their place, or be apart.
+
+        Args:
+            bands: rows of the result per band, in the order of computing.
+            runs: those of them in the same loop.
+            upward: see `peak`.
+        """
+        if not runs:
+            return 0
+        source, result = self.row_bytes[self.stage.source], self.row_bytes[self.stage.result]
+        whole = self.stage.sizes[self.stage.source] * source
+        left = [self._following(rows, upward) * source for rows in bands]
+        born = list(accumulate(rows.height * result for rows in bands))
+        shared = whole + max(0, *(born[number] + left[number] - whole for number in range(len(bands))))
+        needs = [max(self._turn(bands[number]) for number in run) for run in runs]
+        apart = max(need + left[run[0]] + born[run[-1]] for need, run in zip(needs, runs, strict=True))
+        return min(apart, max(needs) + shared)
 
     @cached_property
     def row_bytes(self) -> dict[int, int]:
         """Bytes of a row of each tensor of the stage."""
         return {index: row_bytes(self.distances.tensors[index]) for index in self.stage.sizes}
 
-    def _peak(self, wanted: Rows, upward: bool, in_loop: bool) -> int:
-        stage, bytes_of = self.stage, self.row_bytes
-        source_rows = stage.sizes[stage.source]
-        here = self.reads(wanted)
+    def _following(self, wanted: Rows, upward: bool) -> int:
+        """Rows of the source that later bands read."""
         if upward:
-            following = self.reads(Rows(wanted.start - 1, wanted.start)).end if wanted.start else 0
-            left, born = here.end, stage.rows - wanted.end
-        else:
-            is_last = wanted.end == stage.rows
-            following = source_rows if is_last else self.reads(Rows(wanted.end, wanted.end + 1)).start
-            following = source_rows - following
-            left, born = source_rows - here.start, wanted.start
-        dying = max(left - following, 0) * bytes_of[stage.source]
-        live: dict[int, int] = {stage.source: left * bytes_of[stage.source]}
-        in_use = born * bytes_of[stage.result] + live[stage.source]
-        peak = 0
-        if in_loop:
+            return self.reads(Rows(wanted.start - 1, wanted.start)).end if wanted.start else 0
+        is_last = wanted.end == self.stage.rows
+        return (
+            0 if is_last else self.stage.sizes[self.stage.source] - self.reads(Rows(wanted.end, wanted.end + 1)).start
+        )
+
+    def _peak(self, wanted: Rows, upward: bool) -> int:
+        stage, source_bytes = self.stage, self.row_bytes[self.stage.source]
+        here = self.reads(wanted)
+        left = here.end if upward else stage.sizes[stage.source] - here.start
+        born = stage.rows - wanted.end if upward else wanted.start
+        dying = max(left - self._following(wanted, upward), 0) * source_bytes
+        return self._highest(wanted, upward, left * source_bytes, born * self.row_bytes[stage.result], dying)
+
+    def _turn(self, wanted: Rows) -> int:
+        if wanted not in self._turns:
             copied = self._read_bytes(wanted)
-            peak = in_use + copied
-            in_use += copied - dying
-            dying = live[stage.source] = copied
-            upward = False
+            self._turns[wanted] = self._highest(wanted, False, copied, 0, copied)
+        return self._turns[wanted]
+
+    def _highest(self, wanted: Rows, upward: bool, left: int, born: int, dying: int) -> int:
+        """Most bytes in use, where of the source there are `left` bytes, of which the rest of this band need `dying`."""
+        stage, bytes_of = self.stage, self.row_bytes
+        live: dict[int, int] = {stage.source: left}
+        in_use = born + left
+        peak = in_use
         for step, ending in zip(self.steps(wanted), stage.ending, strict=True):
             output = step.layer.output
             for index, rows in zip(step.layer.data, step.inputs, strict=True):
@@ -115,7 +144,7 @@ class StageCosts:
             peak = max(peak, in_use + made - shared + self.scratch.get(step.layer.operator.index, 0))
             live[output] = made
             in_use += made - sum(dying if index == stage.source else live[index] for index in ending)
-        return max(peak, in_use + wanted.height * bytes_of[stage.result]) if in_loop else peak
+        return peak
 
     def _read_bytes(self, wanted: Rows) -> int:
         """What layers are given of the source."""

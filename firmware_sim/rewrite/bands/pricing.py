@@ -61,7 +61,7 @@ class Pricer:
     form: str = EXPLICIT
     time_s: float = 0.0
     known: dict[tuple[Banding, ...], Price | None] = field(default_factory=dict)
-    loops: dict[Banding, range] = field(default_factory=dict)
+    runs: dict[Banding, tuple[range, ...]] = field(default_factory=dict)
 
     @cached_property
     def builds(self) -> tuple[Profile, ...]:
@@ -98,13 +98,13 @@ class Pricer:
             self.known[key] = self._price(key, enough_bytes)
         return self.known[key]
 
-    def loop(self, banding: Banding) -> range:
-        """The bands of a stage that are written as a loop, as `firmware_sim.rewrite.bands.build.repeated` counts them."""
-        if self.form != LOOP or banding.stage.result in self.draft.graphs[0].outputs:
-            return range(0)
-        if banding not in self.loops:
-            self.loops[banding] = repeated(banding)
-        return self.loops[banding]
+    def loops(self, banding: Banding) -> tuple[range, ...]:
+        """The bands of a stage that are written as loops, as `firmware_sim.rewrite.bands.build.repeated` counts them."""
+        if self.form != LOOP or not banding.in_loops or banding.stage.result in self.draft.graphs[0].outputs:
+            return ()
+        if banding not in self.runs:
+            self.runs[banding] = repeated(banding)
+        return self.runs[banding]
 
     def draft_of(self, bandings: Sequence[Banding]) -> Draft:
         """The draft with its stages in bands."""

@@ -7,7 +7,7 @@ first is the lowest, because all of the source is still there. Dynamic programmi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -19,18 +19,28 @@ from firmware_sim.rewrite.bands.build import Banding
 from firmware_sim.rewrite.bands.estimate import Distances, StageCosts
 from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.geometry import Rows
+from firmware_sim.rewrite.bands.heights import highest
 from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.stage import Cuts, Stage, cuts
 from firmware_sim.rewrite.order_costs import order_costs
 
 _MOST_STATES: Final = 8  # choices kept per cut, none of them worse than another in both tail and multiplications
-_MOST_BANDS: Final = 40
 _MOST_LAYERS: Final = 30
 # What a loop has beside the operators of a band: WHILE, SLICE, DYNAMIC_UPDATE_SLICE, two ADD and LESS with their tensors,
 # data of kernels and builtin data, two subgraphs.
 _LOOP_NODES: Final = 6
 _LOOP_TENSORS: Final = 24
 _LOOP_BYTES: Final = 250
+
+
+_DEALS: Final[tuple[Callable[[int, int, int], tuple[int, ...]], ...]] = (
+    lambda height, count, left: () if left else (height,) * count,
+    lambda height, count, left: (*(height,) * count, left) if left else (),
+    lambda height, count, left: (left, *(height,) * count) if left else (),
+    lambda height, count, left: (*(height,) * (count - 1), height + left) if left else (),
+    lambda height, count, left: (height + left, *(height,) * (count - 1)) if left else (),
+)
+"""Heights of so many bands and of what is left: nothing, a band behind or in front, part of the last or first band."""
 
 
 class Choice(NamedTuple):
@@ -170,31 +180,34 @@ class Proposer:
 
     def _options(self, first: int, last: int, limit_bytes: int, upward: bool, in_loops: bool) -> Iterator[Choice]:
         stage = self._stage(first, last)
-        if stage is None:
+        sizes_bytes = self._costs[3]
+        if stage is None or max(sizes_bytes.get(index, 0) for index in (stage.source, stage.result)) > limit_bytes:
             return
         for trimmed in dict.fromkeys((stage.late, frozenset(stage.trimmable))):
             costs = self._costs_of(stage, trimmed)
-            heights = self._heights(costs, limit_bytes, upward)
-            if heights is not None and len(heights) > 1:
-                banding = Banding(stage, heights, upward, trimmed)
-                for one in (banding, *(self._equal(banding, limit_bytes) if in_loops else ())):
-                    yield from (choice for choice in self._ways(one) if choice.head_bytes <= limit_bytes)
+            heights = highest(costs, limit_bytes, upward)
+            if heights is None or len(heights) < 2:
+                continue
+            banding = Banding(stage, heights[::-1] if upward else heights, upward, trimmed)
+            looped = [replace(banding, in_loops=True), *self._equal(banding, limit_bytes)] if in_loops else []
+            for one in dict.fromkeys((banding, *(one for one in looped if self.pricer.loops(one)))):
+                choice = self._choice(one)
+                if choice.head_bytes <= limit_bytes:
+                    yield choice
 
     def _equal(self, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
-        """Bands of one height, the highest that keep the limit, for a loop; the rows that are left come first, or last.
+        """Bands of one height for a loop, the highest that keep the limit, for each way to deal with the rows left over.
 
         `banding` has the highest band at each place, so that no others are higher than its lowest but the last.
         """
         rows = banding.stage.rows
-        heights = banding.heights[1:] if banding.upward else banding.heights[:-1]
-        for is_first in (False, True):
-            for height in range(min(*heights, rows // 3), 0, -1):
-                whole, left = divmod(rows, height)
-                rest = (left,) if left else ()
-                equal = replace(banding, heights=(*rest, *[height] * whole) if is_first else (*[height] * whole, *rest))
-                if self._head_bytes(equal, self.pricer.loop(equal)) <= limit_bytes:
-                    if self.pricer.loop(equal) and (left or not is_first):
-                        yield equal
+        most = min(*(banding.heights[1:] if banding.upward else banding.heights[:-1]), rows // 3)
+        for deal in _DEALS:
+            for height in range(most, 0, -1):
+                heights = deal(height, *divmod(rows, height))
+                one = replace(banding, heights=heights, in_loops=True)
+                if heights and self._head_bytes(one, self.pricer.loops(one)) <= limit_bytes:
+                    yield one
                     break
 
     def choice(self, bandings: Sequence[Banding]) -> Choice:
@@ -207,18 +220,16 @@ class Proposer:
         return found.then(Choice(max(self.peaks[position:], default=0), 0, 0, ()))
 
     def _choice(self, banding: Banding) -> Choice:
-        return min(self._ways(banding), key=lambda one: one.head_bytes + one.tail_bytes)
-
-    def _ways(self, banding: Banding) -> Iterator[Choice]:
-        """Without and with a loop, if some of the bands can be one."""
         costs = self._costs_of(banding.stage, banding.trimmed)
         extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
-        for loop in dict.fromkeys((range(0), self.pricer.loop(banding))):
-            yield Choice(self._head_bytes(banding, loop), self._tail_bytes(banding, loop), extra, (banding,))
+        loops = self.pricer.loops(banding)
+        return Choice(self._head_bytes(banding, loops), self._tail_bytes(banding, loops), extra, (banding,))
 
-    def _head_bytes(self, banding: Banding, loop: range) -> int:
-        costs = self._costs_of(banding.stage, banding.trimmed)
-        return max(costs.peak(rows, banding.upward, number in loop) for number, rows in enumerate(banding.bands))
+    def _head_bytes(self, banding: Banding, loops: Sequence[range]) -> int:
+        costs, bands = self._costs_of(banding.stage, banding.trimmed), banding.bands
+        turns = {number for run in loops for number in run}
+        peaks = [costs.peak(rows, banding.upward) for number, rows in enumerate(bands) if number not in turns]
+        return max(*peaks, 0, costs.loop_peak(bands, loops, banding.upward))
 
     def _stage(self, first: int, last: int) -> Stage | None:
         if (first, last) not in self.known:
@@ -232,33 +243,17 @@ class Proposer:
             self.costs[key] = StageCosts(stage, trimmed, distances, scratch)
         return self.costs[key]
 
-    def _heights(self, costs: StageCosts, limit_bytes: int, upward: bool) -> tuple[int, ...] | None:
-        """Rows per band from the top to the bottom."""
-        stage = costs.stage
-        sizes_bytes = self._costs[3]
-        if max(sizes_bytes.get(stage.source, 0), sizes_bytes.get(stage.result, 0)) > limit_bytes:
-            return None
-        heights: list[int] = []
-        done = 0
-        while done < stage.rows:
-            height = _highest(costs, done, limit_bytes, upward)
-            if not height or len(heights) >= _MOST_BANDS:
-                return None
-            heights.append(height)
-            done += height
-        return tuple(reversed(heights)) if upward else tuple(heights)
-
-    def _tail_bytes(self, banding: Banding, loop: range) -> int:
+    def _tail_bytes(self, banding: Banding, loops: Sequence[range]) -> int:
         copies, tensor, node = self._prices
         stage, costs = banding.stage, self._costs_of(banding.stage, banding.trimmed)
         total = self.least_tail_bytes() - sum(copies[one.operator.index] for one in stage.layers)
         copy, is_explicit = node + 2 * tensor, self.pricer.form == EXPLICIT
-        if loop:
-            weights = 2 * len(stage.layers)
-            total += _LOOP_NODES * node + (_LOOP_TENSORS + weights) * tensor + _LOOP_BYTES
+        weights = 2 * len(stage.layers)
+        total += len(loops) * (_LOOP_NODES * node + (_LOOP_TENSORS + weights) * tensor + _LOOP_BYTES)
+        turns = {number for run in loops for number in run[1:]}
         wrong = 0
         for number, rows in enumerate(banding.bands):
-            if number not in loop[1:]:
+            if number not in turns:
                 cut = [index for index, _ in _cuts(stage, costs, rows)]
                 wrong += cut.count(stage.result)
                 total += sum(copies[one.operator.index] for one in stage.layers)
@@ -280,27 +275,6 @@ def _cuts(stage: Stage, costs: StageCosts, rows: Rows) -> Iterator[tuple[int, Ro
         there[step.layer.output] = step.output
     if there[stage.result] != rows:
         yield stage.result, rows
-
-
-def _highest(costs: StageCosts, done: int, limit_bytes: int, upward: bool) -> int:
-    """Rows of the highest next band, after `done` rows, that keeps the limit; 0 if not even one row does."""
-    rows = costs.stage.rows
-
-    def fits(height: int) -> bool:
-        band = Rows(rows - done - height, rows - done) if upward else Rows(done, done + height)
-        return costs.peak(band, upward) <= limit_bytes
-
-    if not fits(1):
-        return 0
-    low, step = 1, 1
-    while low + step <= rows - done and fits(low + step):
-        low += step
-        step *= 2
-    high = min(low + step, rows - done + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
 
 
 def _undominated(choices: Iterable[Choice]) -> list[Choice]:

@@ -4,14 +4,15 @@ they promise.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
-from firmware_sim.memory.elements import round_up
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.changes import alike, neighbours
 from firmware_sim.rewrite.bands.forms import LOOP
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.propose import Choice, Proposer
@@ -25,12 +26,15 @@ _MOST_RUNGS: Final = 12  # of the ladder that are priced for its sake
 _STARTS: Final = 10  # choices that are changed a little
 _WORK: Final = 12_000  # operators priced in all
 _PATIENCE: Final = 30  # choices priced, one after the other, of which none is better
+_BOREDOM: Final = 0.0005  # of what is reckoned, for each choice of a kind that was no better: others get their turn
 _DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with several inputs may be below
 
 _NONE: Final = (1 << 60,)  # the promise of nothing
 
 Progress = Callable[[str], None]
-_Kind = tuple[tuple[int, int, bool, frozenset[int], bool], ...]  # all but the heights of the bands; whether in a loop
+_Rank = Callable[[Choice], tuple[int, int, int]]
+_Kind = tuple[tuple[int, int, bool, frozenset[int], int], ...]  # all but the heights of the bands; how many loops
+_Part = _Kind | tuple[tuple[int, int, bool], ...]  # of a choice: its kind, and each two stages in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ class Search:
     progress: Progress = lambda _: None
     rivals: Sequence[Price] = ()
     proposer: Proposer = field(init=False)
-    more_bytes: dict[_Kind, int] = field(default_factory=dict)  # than reckoned, at least, for choices of a kind
+    more_bytes: dict[_Part, int] = field(default_factory=dict)  # than reckoned, at least, for choices with such a part
+
+    vain: Counter[_Kind] = field(default_factory=Counter)  # choices of a kind priced since one was the best
 
     def __post_init__(self) -> None:
         self.proposer = Proposer(self.pricer)
@@ -107,7 +113,7 @@ class Search:
     def proposals(self, limits: Iterable[int], in_loops: bool = False) -> list[Choice]:
         """The best choices for each limit and for more of them where that promises the most."""
         found: dict[tuple[Banding, ...], Choice] = {}
-        promises: dict[int, tuple[int, ...]] = {}
+        promises: dict[int, tuple[tuple[int, ...], int]] = {}
         waiting = list(limits)
         for _ in range(len(waiting) + _FINER):
             limit = waiting.pop(0) if waiting else _widest(promises)
@@ -115,11 +121,11 @@ class Search:
                 break
             self.progress(f"bands within {limit:,} bytes")
             here = self.within(limit, in_loops)
-            here += [self.proposer.choice(tuple(map(_even, choice.bandings))) for choice in here]
+            here += [self.proposer.choice(one) for choice in here for one in alike(choice.bandings, in_loops)]
             for choice in here:
                 found[choice.bandings] = min(found.get(choice.bandings, choice), choice, key=self.arena_bytes)
-            allowed = [self.promise(choice) for choice in here if self.macs(choice) <= self.goal.most_macs]
-            promises[limit] = min(allowed, default=_NONE)
+            allowed = [(self.promise(one), one.head_bytes) for one in here if self.macs(one) <= self.goal.most_macs]
+            promises[limit] = min(allowed, default=(_NONE, limit))
         return list(found.values())
 
     def within(self, limit_bytes: int, in_loops: bool = False) -> list[Choice]:
@@ -132,37 +138,41 @@ class Search:
         """Price what promises to be better than all that is known, and small changes of the best, as long as that helps.
 
         What a choice is reckoned to cost is rarely more than what it costs, so that one which does not promise to be better
-        need not be looked at.
+        need not be looked at. What hopes to be better for all that comes last.
         """
-        waiting = {choice.bandings: choice for choice in choices if self.is_wanted(choice, in_loops)}
+        wanted = {choice.bandings: choice for choice in choices if self.is_wanted(choice, in_loops)}
+        left = _WORK
+        for hope in (self.likely, self.hope):
+            left = self.walk(wanted, in_loops, hope, left)
+
+    def walk(self, choices: Mapping[tuple[Banding, ...], Choice], in_loops: bool, hope: _Rank, left: int) -> int:
+        """Price choices of which there is hope, and small changes of the best; gives what is left of the operators."""
+        waiting = dict(choices)
         changed: set[tuple[Banding, ...]] = set()
-        left, failures = _WORK, 0
+        failures = 0
         allowed = (self.goal.rank(price) for price in self.all_known() if self.goal.allows(price))
         best: tuple[int, ...] = min(allowed, default=_NONE)
         while left > 0 and failures < _PATIENCE:
             for start in self.starts():
                 if start.bandings not in changed:
                     changed.add(start.bandings)
-                    changes = self.changes(start, best)
-                    waiting.update((one.bandings, one) for one in changes if self.is_wanted(one, in_loops))
-            waiting = {key: choice for key, choice in waiting.items() if self.hope(choice) < best}
+                    changes = neighbours(self.proposer, start.bandings, start.head_bytes)
+                    found = (self.proposer.choice(one) for one in changes if one not in self.pricer.known)
+                    waiting.update((one.bandings, one) for one in found if self.is_wanted(one, in_loops))
+            waiting = {key: one for key, one in waiting.items() if key not in self.pricer.known and hope(one) < best}
             if not waiting:
                 break
             choice = waiting.pop(min(waiting, key=lambda key: self.expected(waiting[key])))
             left -= sum(len(one.stage.layers) * len(one.heights) for one in choice.bandings) + len(self.proposer.peaks)
             failures += 1
+            kind = self.kind(choice.bandings)
+            self.vain[kind] += 1
             price = self.priced(choice)
             if price is not None and self.goal.allows(price) and self.goal.rank(price) < best:
                 self.progress(f"an arena of {price.arena_bytes:,} bytes")
                 best, failures = self.goal.rank(price), 0
-
-    def changes(self, price: Price, best: tuple[int, ...]) -> Iterator[Choice]:
-        """What differs a little from a choice and may be better than the best."""
-        for bandings in self.neighbours(price):
-            if bandings not in self.pricer.known and not _share_layers(bandings):
-                choice = self.proposer.choice(bandings)
-                if self.hope(choice) < best:
-                    yield choice
+                self.vain[kind] = 0
+        return left
 
     def is_wanted(self, choice: Choice, in_loops: bool) -> bool:
         """Not too many multiplications, and no loops where none are wanted."""
@@ -170,7 +180,7 @@ class Search:
 
     def has_loops(self, bandings: Sequence[Banding]) -> bool:
         """Some of the bands can be written as a loop, and are if that is better."""
-        return any(self.pricer.loop(one) for one in bandings)
+        return any(self.pricer.loops(one) for one in bandings)
 
     def price_rungs(self, choices: Iterable[Choice]) -> None:
         """Price what more or fewer multiplications would buy, for the ladder."""
@@ -183,27 +193,41 @@ class Search:
                 self.priced(choice)
 
     def priced(self, choice: Choice) -> Price | None:
-        """The price of a choice; others of its kind are expected to need as much more than reckoned."""
+        """The price of a choice; others that have a part in common are expected to need as much more than reckoned."""
         price = self.pricer.price(choice.bandings, int(_DOUBT * choice.head_bytes))
         if price is not None:
-            kind = self.kind(choice.bandings)
             more = price.arena_bytes - self.arena_bytes(choice)
-            self.more_bytes[kind] = min(self.more_bytes.get(kind, more), more)
+            for part in self.parts(choice.bandings):
+                self.more_bytes[part] = min(self.more_bytes.get(part, more), more)
         return price
 
     def kind(self, bandings: Sequence[Banding]) -> _Kind:
         """See `_Kind`."""
         return tuple(
-            (one.stage.first, one.stage.last, one.upward, one.trimmed, bool(self.pricer.loop(one))) for one in bandings
+            (one.stage.first, one.stage.last, one.upward, one.trimmed, len(self.pricer.loops(one))) for one in bandings
         )
+
+    def parts(self, bandings: Sequence[Banding]) -> Iterator[_Part]:
+        """What a choice has in common with others: two stages of which the one leaves rows where the other wants room."""
+        yield self.kind(bandings)
+        stages = [(one.stage.first, one.stage.last, one.upward) for one in bandings]
+        yield from pairwise(stages)
 
     def hope(self, choice: Choice) -> tuple[int, int, int]:
         """The rank that a choice may have at best."""
         return self.goal.order(int(_DOUBT * self.arena_bytes(choice)), self.macs(choice), len(choice.bandings))
 
+    def likely(self, choice: Choice) -> tuple[int, int, int]:
+        """The same; where others of its kind are known, these show how much less than reckoned it is."""
+        more = self.more_bytes.get(self.kind(choice.bandings))
+        if more is None:
+            return self.hope(choice)
+        return self.goal.order(self.arena_bytes(choice) + min(more, 0), self.macs(choice), len(choice.bandings))
+
     def expected(self, choice: Choice) -> tuple[int, int, int]:
-        """The rank that a choice promises, unless its kind has turned out to need more."""
-        more = self.more_bytes.get(self.kind(choice.bandings), 0)
+        """The rank that a choice promises, unless a part of it has turned out to need more, or many alike were no better."""
+        more = max(0, *(self.more_bytes.get(part, 0) for part in self.parts(choice.bandings)))
+        more += int(_BOREDOM * self.vain[self.kind(choice.bandings)] * self.arena_bytes(choice))
         return self.goal.order(self.arena_bytes(choice) + more, self.macs(choice), len(choice.bandings))
 
     def all_known(self) -> Iterator[Price]:
@@ -228,72 +252,24 @@ class Search:
         arena, macs = self.arena_bytes(choice), self.macs(choice)
         return any(price.arena_bytes <= arena and price.macs <= macs for price in self.all_known())
 
-    def neighbours(self, price: Price) -> Iterator[tuple[Banding, ...]]:
-        """Choices that differ in one stage."""
-        for number, banding in enumerate(price.bandings):
-            for changed in self.variants(banding, price.head_bytes):
-                yield (*price.bandings[:number], changed, *price.bandings[number + 1 :])
-            yield (*price.bandings[:number], *price.bandings[number + 1 :])
-
-    def variants(self, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
-        """Other heights, another order, wrong rows cut off elsewhere, a longer or shorter stage."""
-        heights = banding.heights
-        yield replace(banding, heights=heights[::-1], upward=not banding.upward)
-        for index in banding.stage.trimmable:
-            yield replace(banding, trimmed=banding.trimmed ^ {index})
-        for first, last in self.moved(banding):
-            for upward in (banding.upward, not banding.upward):
-                for choice in self.proposer.options(first, last, round_up(limit_bytes), upward):
-                    yield from choice.bandings
-        for number in range(len(heights) - 1 if len(heights) > 2 else 0):
-            merged = (*heights[:number], heights[number] + heights[number + 1], *heights[number + 2 :])
-            yield replace(banding, heights=merged)
-        for step in (1, 2, 4):
-            for one, other in _neighbours(len(heights)):
-                if heights[one] > step:
-                    moved = list(heights)
-                    moved[one] -= step
-                    moved[other] += step
-                    yield replace(banding, heights=tuple(moved))
-
-    def moved(self, banding: Banding) -> Iterator[tuple[int, int]]:
-        """First and last operators of stages that begin or end at a neighbouring cut."""
-        positions = self.proposer.positions
-        first, end = positions.index(banding.stage.first), positions.index(banding.stage.last + 1)
-        for start, stop in ((first - 1, end), (first + 1, end), (first, end - 1), (first, end + 1)):
-            if 0 <= start < stop < len(positions):
-                yield positions[start], positions[stop] - 1
-
-
-def _even(banding: Banding) -> Banding:
-    """As many bands, of about one height: where the limit leaves room, these leave less of it between them."""
-    count, rows = len(banding.heights), banding.stage.rows
-    edges = [rows * number // count for number in range(count + 1)]
-    return replace(banding, heights=tuple(end - start for start, end in pairwise(edges)))
-
-
-def _share_layers(bandings: Sequence[Banding]) -> bool:
-    return any(one.stage.last >= other.stage.first for one, other in pairwise(bandings))
-
-
-def _neighbours(count: int) -> Iterator[tuple[int, int]]:
-    for number in range(count - 1):
-        yield number, number + 1
-        yield number + 1, number
-
 
 def _between(low: int, high: int, count: int) -> list[int]:
     ratio = high / max(low, 1)
     return [int(low * ratio ** (number / count)) for number in range(count)]
 
 
-def _widest(promises: Mapping[int, tuple[int, ...]]) -> int | None:
-    """The middle between two limits of which one promises the most; of several pairs the widest. None if none is wide."""
-    wide = [(low, high) for low, high in pairwise(sorted(promises)) if high - low > _NEAR * high]
+def _widest(promises: Mapping[int, tuple[tuple[int, ...], int]]) -> int | None:
+    """The middle between two limits of which one promises the most; of several pairs the widest. None if none is wide.
+
+    `promises` are those of the best choice for a limit, with the bytes that it needs: what is best down to there is known.
+    """
+    best = {limit: promise for limit, (promise, _) in promises.items()}
+    pairs = {pair: min(pair[1], promises[pair[1]][1]) - pair[0] for pair in pairwise(sorted(promises))}
+    wide = [pair for pair, width in pairs.items() if width > _NEAR * pair[1]]
     if not wide:
         return None
-    low, high = min(wide, key=lambda pair: (min(promises[pair[0]], promises[pair[1]]), pair[0] - pair[1]))
-    return (low + high) // 2
+    pair = min(wide, key=lambda one: (min(best[one[0]], best[one[1]]), -pairs[one]))
+    return pair[0] + pairs[pair] // 2
 
 
 def ladder(prices: Iterable[Price]) -> tuple[Price, ...]:
