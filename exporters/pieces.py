@@ -14,6 +14,7 @@ from exporters import fold
 from exporters.forms import Forms
 from exporters.graph import Graph, Operator, Tensor
 from exporters.lower import Builder, Value
+from exporters.lower.value import NO_MARGINS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +151,7 @@ class Pieces:
         result = call.lower(builder)
         if not (isinstance(result, Value) and isinstance(call.result, Value) and met.met == call.met):
             return None
-        if replace(result, name=call.result.name) != call.result:
+        if replace(result, name=call.result.name) != call.result or result.margins != NO_MARGINS:
             return None
         return self._fitting(part, fold.drop_dead(builder.finish(call.read, [result])))
 
