@@ -99,8 +99,8 @@ def shrunk(model: TfliteModel, *, profile: str | None = None, name: str = "model
 
 
 def banded(
-    model: TfliteModel, *, profile: str | None = None, max_extra_macs: float | None = None, name: str = "model",
-    progress: Callable[[str], None] = lambda _: None,
+    model: TfliteModel, *, profile: str | None = None, max_extra_macs: float | None = None, form: str | None = None,
+    name: str = "model", progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[TfliteModel, BandsReport]:  # fmt: skip
     """An exported model with its early layers in bands of rows, where that takes less arena, proven as `sapool shrink` does.
 
@@ -108,6 +108,7 @@ def banded(
         model: what `to_tflite` made, or `exporters.tflite.export` of any network.
         profile: build of TFLM whose arena is to be small, and whose kernels the plan is for; None for all kernel libraries.
         max_extra_macs: multiply-accumulates that may be added, as a share of those that there are; None for the usual share.
+        form: how bands are written, one of `firmware_sim.rewrite.bands.forms.FORMS`; None for what is right anywhere.
         name: what to call the model in messages.
         progress: told what goes on.
 
@@ -118,7 +119,7 @@ def banded(
     build = None if profile is None else profiles.get(profile)
     report = proven(
         model.content, kernels=ANY if build is None else class_of(build), profile=build, max_extra_macs=max_extra_macs,
-        name=name, inputs=INPUTS, progress=progress,
+        form=form, name=name, inputs=INPUTS, progress=progress,
     )  # fmt: skip
     return replace(model, content=report.banded.shrunk.content), report
 

@@ -21,6 +21,7 @@ from firmware_sim.overlap.rules import ANY, class_of
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands import preview
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.run import MAX_EXTRA_MACS
 
 NAMES: Final = ("tflm", "overlap", "bands")
@@ -39,12 +40,14 @@ class Plan:
         search_s: seconds for exact search; 0 for one that gives up after a few nodes, while many networks are compared.
         max_extra_macs: multiply-accumulates that bands may add, as a share of those that there are; None for no bands.
         like: bands of a network of the same layers, which are taken as they are where not all are searched.
+        form: how bands are written, one of `firmware_sim.rewrite.bands.forms.FORMS`.
     """
 
     kernels: str | None = None
     search_s: float = 0.0
     max_extra_macs: float | None = None
     like: tuple[Banding, ...] | None = None
+    form: str = EXPLICIT
 
     @property
     def name(self) -> str:
@@ -58,8 +61,15 @@ class Plan:
         """What follows a figure that counts on it; nothing for TFLM's own plan."""
         if self.kernels is None:
             return ""
-        option = "--shrink" if self.max_extra_macs is None else f"--bands --max-extra-macs {self.max_extra_macs:.0%}"
+        option = "--shrink"
+        if self.max_extra_macs is not None:
+            form = "" if self.form == EXPLICIT else f" --form {self.form}"
+            option = f"--bands{form} --max-extra-macs {self.max_extra_macs:.0%}"
         return f", as sapool export {option} plans it for {self.kernels} kernels"
+
+    def as_dict(self) -> dict[str, str | None]:
+        """For JSON reports."""
+        return {"name": self.name, "kernels": self.kernels, "form": self.form if self.name == "bands" else None}
 
     def searched(self) -> Plan:
         """The same with all the time that an export takes, for what is kept."""
@@ -69,25 +79,28 @@ class Plan:
 TFLM: Final = Plan()
 
 
-def named(name: str, profile: str | None, max_extra_macs: float | None = None) -> Plan:
+def named(name: str, profile: str | None, max_extra_macs: float | None = None, form: str | None = None) -> Plan:
     """The plan of that name for a build; with None, one that holds for all known kernels, as an export without a target.
 
     Args:
         name: one of `NAMES`.
         profile: the build.
         max_extra_macs: what bands may add; None for the usual share.
+        form: how bands are written; None for what is right anywhere.
 
     Raises:
-        UsageError: a share for a plan without bands.
+        UsageError: a share or a form for a plan without bands.
     """
-    if max_extra_macs is not None and name != "bands":
-        raise UsageError("--max-extra-macs is of bands", hint="give --plan bands as well")
+    for option, value in (("--max-extra-macs", max_extra_macs), ("--form", form)):
+        if value is not None and name != "bands":
+            raise UsageError(f"{option} is of bands", hint="give --plan bands as well")
     if name == "tflm":
         return TFLM
     kernels = ANY if profile is None else class_of(profiles.get(profile))
     if name == "overlap":
         return Plan(kernels)
-    return Plan(kernels, max_extra_macs=MAX_EXTRA_MACS if max_extra_macs is None else max_extra_macs)
+    share = MAX_EXTRA_MACS if max_extra_macs is None else max_extra_macs
+    return Plan(kernels, max_extra_macs=share, form=form or EXPLICIT)
 
 
 def planned(model: Model, profile: Profile, wanted: Plan) -> tuple[Model, ArenaUse]:
@@ -103,9 +116,11 @@ def planned(model: Model, profile: Profile, wanted: Plan) -> tuple[Model, ArenaU
     if wanted.kernels is None or wanted.max_extra_macs is None:
         return best, use
     if wanted.like is None:
-        found = preview.quick(model, wanted.kernels, profile, wanted.max_extra_macs, below_bytes=use.needed_bytes)
+        found = preview.quick(
+            model, wanted.kernels, profile, wanted.max_extra_macs, below_bytes=use.needed_bytes, form=wanted.form
+        )
     else:
-        found = preview.like(model, wanted.kernels, profile, wanted.like) if wanted.like else None
+        found = preview.like(model, wanted.kernels, profile, wanted.like, form=wanted.form) if wanted.like else None
     banded = None if found is None else arena(found.model, profile)
     return (
         (best, use)
@@ -119,7 +134,9 @@ def settled(model: Model, profile: Profile, wanted: Plan) -> Plan:
     if wanted.kernels is None or wanted.max_extra_macs is None:
         return wanted
     _, use = _overlapping(model, profile, wanted.searched())
-    found = preview.best(model, wanted.kernels, profile, wanted.max_extra_macs, below_bytes=use.needed_bytes)
+    found = preview.best(
+        model, wanted.kernels, profile, wanted.max_extra_macs, below_bytes=use.needed_bytes, form=wanted.form
+    )
     return replace(wanted, like=found.bandings if found else ())
 
 

@@ -62,6 +62,16 @@ def extra_macs_option(goes_with: str) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
+def form_option(goes_with: str) -> Callable[[Command], Command]:
+    """--form, which means something with another option only."""
+    return click.option(
+        "--form", type=click.Choice(_FORMS),
+        help=f"With {goes_with}: how they are written. explicit: as slices and concatenations, legal TFLite anywhere. "
+        "views: without copies, right in TFLM alone and with the plan in the file alone. loop: so too, and equal bands as "
+        "one loop.  [default: explicit]",
+    )  # fmt: skip
+
+
 def bands_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--bands and all that goes with it."""
     options = [
@@ -71,12 +81,7 @@ def bands_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--arena", type=Size(), metavar="SIZE",
             help="With --bands: an arena that is small enough; the fewest multiplications that reach it are chosen.",
         ),
-        click.option(
-            "--form", type=click.Choice(_FORMS),
-            help="With --bands: how they are written. explicit: as slices and concatenations, legal TFLite anywhere. views: "
-            "without copies, right in TFLM alone and with the plan in the file alone. loop: so too, and equal bands as one "
-            "loop.  [default: explicit]",
-        ),
+        form_option("--bands"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)

@@ -10,7 +10,7 @@ import click
 
 from firmware_sim import sizes
 from sapool import catalog
-from sapool.cli.bands_options import extra_macs_option
+from sapool.cli.bands_options import extra_macs_option, form_option
 from sapool.cli.data_options import open_data
 from sapool.cli.options import emit, plan_option, report_options
 from sapool.errors import UsageError
@@ -45,6 +45,7 @@ _SMALLEST_RESOLUTION = 64
 )  # fmt: skip
 @plan_option
 @extra_macs_option("--plan bands")
+@form_option("--plan bands")
 @click.option("--pooling", metavar="METHOD[,METHOD]...", help="Methods to search; by default the four usual ones.")
 @click.option("--placement", metavar="PLACE[,PLACE]...", help="before, after, end; by default all of them.")
 @click.option("--prepool", metavar="N[,N]...", help="Factors of the prepool; by default 1, 2 and 4.")
@@ -70,6 +71,7 @@ def command(
     target: str | None,
     plan_name: str,
     max_extra_macs: float | None,
+    form: str | None,
     pooling: str | None,
     placement: str | None,
     prepool: str | None,
@@ -121,7 +123,7 @@ def command(
     from sapool.training.progress import share_bar
 
     with share_bar("searching", unit="networks") as show:
-        plan = named(plan_name, profile.id if target else None, max_extra_macs)
+        plan = named(plan_name, profile.id if target else None, max_extra_macs, form)
         result = search(space, budget, profile=profile.id, plan=plan, progress=show)
     shown = tuple(spread(result.front, limit))
     ranked = None if count is None or data is None else _ranked(result, count, data, epochs, seed)

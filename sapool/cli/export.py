@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sapool.cli.export_options import Compare, calibration_options, compare_options, settings
+from sapool.cli.export_parity import parity, parity_line
 from sapool.cli.export_shrink import Wanted, bands_lines, shrink_lines, shrink_options, shrinking
 from sapool.errors import UsageError
 
@@ -60,9 +61,9 @@ _MOST_WARNINGS = 3
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
-    dynamic_batch: bool, shrink: bool | None, bands: bool, max_extra_macs: float | None, calibration_method: str,
-    bias_correction: bool | None, equalise: bool, compare: bool, compare_images: int, compare_outputs: tuple[Path, ...],
-    format_: str,
+    dynamic_batch: bool, shrink: bool | None, bands: bool, max_extra_macs: float | None, form: str | None,
+    calibration_method: str, bias_correction: bool | None, equalise: bool, compare: bool, compare_images: int,
+    compare_outputs: tuple[Path, ...], format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
 
@@ -80,8 +81,10 @@ def command(
     network in real numbers, onnx-int8 the integers of tflite-int8 between QuantizeLinear and DequantizeLinear, for tools
     that take ONNX. Both have opset 18. --shrink lets the .tflite need less arena for the same outputs, by a memory plan for
     the kernels of --for, or for all that are known; see sapool shrink. --bands computes early layers a few rows at a time
-    besides, for a few more multiplications; the firmware registers SLICE and CONCATENATION then. --compare shows layer by
-    layer where int8 departs from float. What exists is replaced only when everything has worked.
+    besides, for a few more multiplications; the firmware registers SLICE and CONCATENATION then. With --form views or loop
+    what is written is right in TFLM alone, and with the plan in it alone: there it is compared with the model without bands,
+    which LiteRT runs as well. --compare shows layer by layer where int8 departs from float. What exists is replaced only
+    when everything has worked.
     """
     output = output or Path(f"{checkpoint.stem}{_SUFFIX[target]}")
     if output.is_dir() and target != "tflm-c":
@@ -93,7 +96,7 @@ def command(
     compared = Compare(compare_images, compare_outputs) if compare or compare_outputs else None
     if compared is not None and target == "onnx":
         raise UsageError("there are no integers to compare in an ONNX file of real numbers", hint="--target onnx-int8")
-    wanted = Wanted(target, shrink, bands, max_extra_macs)
+    wanted = Wanted(target, shrink, bands, max_extra_macs, form)
     profile = resolve(destination)[0].id if destination else None
     loaded = load(checkpoint)
     images = _calibration(checkpoint, data, loaded, samples)
@@ -109,7 +112,9 @@ def command(
             written = _onnx_int8(model, images, output, verify, dynamic_batch)
         else:
             small = shrinking(loaded, model, wanted, profile, str(output))
-            written = _tflite(loaded, small.model, images, output, verify, profile, folder=target == "tflm-c")
+            unbanded = model.content if small.is_for_tflm_alone else small.model.content
+            verified = parity(unbanded, images[:verify], small.model.content)
+            written = _tflite(loaded, small.model, images, output, verified, profile, folder=target == "tflm-c")
             written |= {"shrink": small.as_dict(), "bands": small.bands_dict()}
         written["calibration"] = asdict(model.calibration)
     summary = {"path": str(output), "target": target, "spec": str(loaded.spec), **written}
@@ -138,8 +143,8 @@ def _calibration(checkpoint: Path, data: str | None, loaded: Checkpoint, samples
 
 
 def _tflite(
-    loaded: Checkpoint, model: TfliteModel, images: NDArray[np.uint8], output: Path, verify: int, profile: str | None, *,
-    folder: bool,
+    loaded: Checkpoint, model: TfliteModel, images: NDArray[np.uint8], output: Path, verified: dict[str, Any],
+    profile: str | None, *, folder: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the model, as a file or as the folder of a firmware."""
     from exporters.folders import write_folder
@@ -165,7 +170,7 @@ def _tflite(
         },
         "warnings": list(model.warnings),
         "forms": [asdict(choice) for choice in model.choices],
-        "parity": _parity(model.content, images[:verify]) if verify else {"reason": "not asked for"},
+        "parity": verified,
     }
     if not folder:
         write_atomic(output, model.content)
@@ -198,24 +203,6 @@ def _few(warnings: Sequence[str]) -> list[str]:
     """The first of many; all are in the JSON report."""
     more = len(warnings) - _MOST_WARNINGS
     return [*warnings[:_MOST_WARNINGS], *([f"{more} more of this kind (--format json lists all)"] if more > 0 else [])]
-
-
-def _parity(content: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:
-    """Compare in both runtimes; a difference stops the export, a missing runtime is said."""
-    from exporters.errors import ExportError
-    from exporters.parity import compare
-    from sapool.data.preprocessing import to_device
-
-    try:
-        result = compare(content, to_device(images))
-    except UsageError as error:
-        return {"reason": f"{error.message} ({error.hint})" if error.hint else error.message}
-    if not result.equal:
-        raise ExportError(
-            f"TFLM and LiteRT differ on {result.differing} of {result.examples} images; nothing was written",
-            hint="--verify 0 writes the file all the same; please report it",
-        )
-    return {"examples": result.examples, "equal": True, "arena_tflm_bytes": result.arena.total_bytes}
 
 
 def _onnx_int8(
@@ -278,7 +265,7 @@ def _text(summary: dict[str, Any]) -> str:
             f"on {summary['compared_images']} images",
         ]
         return "\n".join(lines)
-    arena, parity = summary["arena"], summary["parity"]
+    arena = summary["arena"]
     lines += [
         f"  graph     {summary['operators']} operators, integers only; int8 input = pixel - 128",
         _calibration_line(summary["calibration"]),
@@ -289,9 +276,7 @@ def _text(summary: dict[str, Any]) -> str:
         f"{summary['path']} --target BOARD",
         *shrink_lines(summary["shrink"]),
         *bands_lines(summary["bands"]),
-        f"  verified  TFLM gives the same bytes as LiteRT on {parity['examples']} of {parity['examples']} images"
-        if "examples" in parity
-        else f"  verified  no: {parity['reason']}",
+        parity_line(summary["parity"]),
     ]
     if "files" in summary:
         firmware = summary["firmware_arena"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sapool.cli.bands_options import bands_option, extra_macs_option, status_line
+from sapool.cli.bands_options import bands_option, extra_macs_option, form_option, status_line
 from sapool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def shrink_options(command: Command) -> Command:
-    """Add `--shrink`, `--bands` and `--max-extra-macs`."""
+    """Add `--shrink`, `--bands`, `--max-extra-macs` and `--form`."""
     for option in (
+        form_option("--bands"),
         extra_macs_option("--bands"),
         bands_option,
         click.option(
@@ -37,7 +38,7 @@ def shrink_options(command: Command) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for: `shrink` is None where nothing was said, `max_extra_macs` where the usual share is right.
+    """What was asked for: `shrink` is None where nothing was said, `max_extra_macs` and `form` where what is usual is right.
 
     Raises:
         UsageError: what was asked for does not go together, or not with what is written.
@@ -47,10 +48,12 @@ class Wanted:
     shrink: bool | None
     bands: bool
     max_extra_macs: float | None
+    form: str | None = None
 
     def __post_init__(self) -> None:
-        if self.max_extra_macs is not None and not self.bands:
-            raise UsageError("--max-extra-macs is of bands", hint="give --bands as well")
+        for option, value in (("--max-extra-macs", self.max_extra_macs), ("--form", self.form)):
+            if value is not None and not self.bands:
+                raise UsageError(f"{option} is of bands", hint="give --bands as well")
         if self.bands and self.shrink is False:
             raise UsageError("bands are of no use without a memory plan", hint="leave --no-shrink out")
         if self.target in ("onnx", "onnx-int8") and (self.shrink or self.bands):
@@ -65,6 +68,13 @@ class Shrinking:
     model: TfliteModel
     report: ShrinkReport | None
     bands: BandsReport | None = None
+
+    @property
+    def is_for_tflm_alone(self) -> bool:
+        """The model is in bands that nothing but TFLM computes, with the plan in it."""
+        from firmware_sim.rewrite.bands.forms import EXPLICIT
+
+        return self.bands is not None and self.bands.banded.form not in (None, EXPLICIT)
 
     def as_dict(self) -> dict[str, Any] | None:
         """For the JSON report."""
@@ -106,7 +116,7 @@ def shrinking(loaded: Checkpoint, model: TfliteModel, wanted: Wanted, profile: s
     if wanted.bands:
         with status_line() as show:
             small, report = banded(
-                model, profile=profile, max_extra_macs=wanted.max_extra_macs, name=name, progress=show
+                model, profile=profile, max_extra_macs=wanted.max_extra_macs, form=wanted.form, name=name, progress=show
             )  # fmt: skip
         return Shrinking(small, report.shrink, report)
     if not (shrinks_by_default(loaded.spec) if wanted.shrink is None else wanted.shrink):
@@ -147,12 +157,15 @@ def bands_lines(done: dict[str, Any] | None) -> list[str]:
         return []
     if done["form"] is None:
         return [f"  bands     none: {done['reason']}"]
+    from firmware_sim.rewrite.bands.forms import EXPLICIT, FORMS
+
     stages = [f"{stage['rows']} rows as {'+'.join(map(str, stage['heights']))}" for stage in done["stages"]]
     chosen = next(rung["macs"] for rung in done["ladder"] if rung["chosen"])
     compared = done["tensors_compared"]
     shown = f"; {compared['compared']} of {compared['tensors']} tensors between the layers compared" if compared else ""
     return [
         f"  bands     {'; '.join(stages)}; {chosen / done['macs'] - 1:+.1%} multiply-accumulates{shown}",
+        *([f"  written   as {done['form']}: {FORMS[done['form']]}"] if done["form"] != EXPLICIT else []),
         *(
             [f"  register  {', '.join(done['new_operators'])} in the op resolver as well"]
             if done["new_operators"]

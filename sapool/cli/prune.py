@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from firmware_sim import sizes
-from sapool.cli.bands_options import extra_macs_option
+from sapool.cli.bands_options import extra_macs_option, form_option
 from sapool.cli.data_options import open_data
 from sapool.cli.options import emit, plan_option, report_options
 from sapool.errors import UsageError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @plan_option
 @extra_macs_option("--plan bands")
+@form_option("--plan bands")
 @click.option(
     "--importance", "kind", type=click.Choice(["magnitude", "bn", "taylor", "hessian"]), default="magnitude",
     show_default=True, help="What a channel is worth: taylor and hessian need --data.",
@@ -55,6 +56,7 @@ def command(
     target: str | None,
     plan_name: str,
     max_extra_macs: float | None,
+    form: str | None,
     kind: str,
     steps: int,
     data: str | None,
@@ -103,7 +105,7 @@ def command(
     with share_bar("pruning", unit="steps") as show:
         result = prune(
             loaded, goal, profile=profile.id, kind=kind, steps=steps, dataset=dataset, config=config, progress=show,
-            plan=named(plan_name, profile.id if target else None, max_extra_macs),
+            plan=named(plan_name, profile.id if target else None, max_extra_macs, form),
         )  # fmt: skip
     pruned = result.checkpoint
     write(path, pruned.model, pruned.spec, labels=pruned.labels, extra=header(result, loaded.header))

@@ -27,7 +27,7 @@ def as_dict(result: Pruned, path: Path) -> dict[str, Any]:
         "path": str(path),
         "spec": str(result.checkpoint.spec),
         "profile": result.profile,
-        "plan": {"name": result.plan.name, "kernels": result.plan.kernels},
+        "plan": result.plan.as_dict(),
         "before": _cost(result.before),
         "after": _cost(result.after),
         "steps": [_step(step) for step in result.steps],

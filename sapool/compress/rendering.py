@@ -45,7 +45,7 @@ def as_dict(result: SearchResult, shown: Sequence[Candidate], ranked: Sequence[R
         },
         "budget": {name: getattr(budget, name) for name in ("arena_bytes", "flash_bytes", "macs")},
         "profile": result.profile,
-        "plan": {"name": result.plan.name, "kernels": result.plan.kernels},
+        "plan": result.plan.as_dict(),
         "counts": {name: getattr(counts, name) for name in counts.__dataclass_fields__},
         "seconds": round(result.seconds, 2),
         "front_size": len(result.front),

@@ -51,7 +51,7 @@ def test_tflite_lands_in_the_current_folder_and_is_what_the_report_says(run_fold
     content = Path("model.tflite").read_bytes()
     assert summary["bytes"] == len(content)
     assert summary["parity"] == {
-        "examples": 5, "equal": True, "arena_tflm_bytes": summary["arena"]["total_bytes"],
+        "examples": 5, "equal": True, "before_bands": False, "arena_tflm_bytes": summary["arena"]["total_bytes"],
     }  # fmt: skip
     report = memreport(read(content))
     assert report.arena.total_bytes == summary["arena"]["total_bytes"]

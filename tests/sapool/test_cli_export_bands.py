@@ -18,6 +18,7 @@ from support.checkpoints import saved  # noqa: E402
 from exporters import tflite  # noqa: E402
 from firmware_sim import memreport, read  # noqa: E402
 from firmware_sim.overlap import stored  # noqa: E402
+from sapool.cli.export import _text  # noqa: E402
 from sapool.cli.main import main  # noqa: E402
 from sapool.export import banded  # noqa: E402
 from sapool.spec import parse  # noqa: E402
@@ -65,6 +66,33 @@ def test_a_firmware_has_bands_and_registers_what_they_need(source, here, capsys)
 
 @pytest.mark.oracle
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["views", "loop"])
+def test_other_forms_are_proven_in_tflm_alone(form, tmp_path, here, capsys):
+    source = saved(tmp_path, parse("mobilenet_v1-strided-11222:width=0.1,resolution=64,classes=4"))
+    arguments = ["export", str(source), "--target", "tflm-c", "--for", "cortex-m-cmsis-nn-dsp", "--verify", "2"]
+    assert main([*arguments, "--bands", "--form", form, "--format", "json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    done, path = summary["bands"], here / "model-tflm" / "model.tflite"
+    assert done["form"] == stored.recorded_bands(read(path)) == form
+    assert not done["tensors_compared"]["in_litert"]
+    assert done["tensors_compared"]["compared"]
+    assert summary["shrink"]["proof"]["inputs"] == 100
+    assert summary["parity"] == {
+        "examples": 2, "equal": True, "before_bands": True,
+        "arena_tflm_bytes": tflm.Tflm(path.read_bytes()).arena.total_bytes,
+    }  # fmt: skip
+    kinds = {operator.op for subgraph in read(path).subgraphs for operator in subgraph.operators}
+    assert ("WHILE" in kinds) == (form == "loop")
+    resolver = (here / "model-tflm" / "model_resolver.h").read_text("utf-8")
+    assert resolver.count("resolver.Add") == len(kinds)
+    assert set(done["new_operators"]) <= kinds
+    text = _text(summary)
+    assert f"  written   as {form}: " in text
+    assert "2 of 2 images, without bands: LiteRT cannot run what is written" in text
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
 def test_a_network_that_knows_nothing_of_sapool():
     torch.manual_seed(0)
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
@@ -84,6 +112,7 @@ def test_a_network_that_knows_nothing_of_sapool():
         (["--target", "onnx-int8", "--bands"], "--bands is for tflite-int8 and tflm-c"),
         (["--target", "tflite-int8", "--bands", "--no-shrink"], "leave --no-shrink out"),
         (["--target", "tflite-int8", "--max-extra-macs", "5%"], "give --bands as well"),
+        (["--target", "tflite-int8", "--form", "views"], "--form is of bands"),
     ],
 )
 def test_what_does_not_go_together_is_refused(source, options, words, capsys):

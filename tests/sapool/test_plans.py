@@ -106,7 +106,7 @@ def test_a_search_with_overlaps_finds_what_does_not_fit_without(capsys):
     assert "no network keeps the budget" in capsys.readouterr().err
     assert main([*arguments, "--plan", "overlap"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["plan"] == {"name": "overlap", "kernels": "reference"}
+    assert found["plan"] == {"name": "overlap", "kernels": "reference", "form": None}
     assert [entry["spec"] for entry in found["front"]] == [spec]
     plan = named("overlap", "cortex-m-reference").searched()
     assert found["front"][0]["head_bytes"] == price(

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from support.checkpoints import saved
 
 from exporters import tflite
-from firmware_sim import profiles
+from firmware_sim import profiles, read
 from firmware_sim.errors import UsageError
 from firmware_sim.overlap.rules import ANY
 from firmware_sim.rewrite.bands import preview
@@ -24,6 +24,7 @@ from sapool.pricing import bounds, price, report, settle
 from sapool.spec import parse
 
 SMALL = "mobilenet_v1-strided-12222:width=0.1,resolution=64,classes=4"
+LOOPED = "mobilenet_v1-strided-11222:width=0.1,resolution=64,classes=4"
 
 
 def exported(spec, profile="host64"):
@@ -35,17 +36,23 @@ def exported(spec, profile="host64"):
 @pytest.mark.oracle
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("text", "profile"),
-    [(SMALL, None), ("mobilenet_v2-strided-1222121:width=0.1,resolution=48,classes=4", "cortex-m-reference")],
+    ("text", "profile", "form"),
+    [
+        (SMALL, None, "explicit"),
+        (SMALL, None, "views"),
+        (LOOPED, "cortex-m-cmsis-nn-dsp", "loop"),
+        ("mobilenet_v2-strided-1222121:width=0.1,resolution=48,classes=4", "cortex-m-reference", "explicit"),
+    ],
 )
-def test_the_price_is_that_of_the_file_in_bands(text: str, profile: str | None):
+def test_the_price_is_that_of_the_file_in_bands(text: str, profile: str | None, form: str):
     tflm = pytest.importorskip("firmware_sim.run.tflm")
     pytest.importorskip("tflite_micro")
     spec, build_id = parse(text), profile or "host64"
-    plan = named("bands", profile)
+    plan = named("bands", profile, form=form)
     assert plan.kernels is not None
-    found = bands(exported(spec, build_id), kernels=plan.kernels, profile=profiles.get(build_id))
-    assert found.form
+    found = bands(exported(spec, build_id), kernels=plan.kernels, profile=profiles.get(build_id), form=form)
+    assert found.form == form
+    assert (len(read(found.shrunk.content).subgraphs) > 1) == (form == "loop")
     cost = price(spec, profile=build_id, plan=plan.searched())
     after = found.shrunk.after
     assert (cost.arena.head_bytes, cost.arena.total_bytes) == (after.arena.head_bytes, after.arena.total_bytes)
@@ -57,9 +64,10 @@ def test_the_price_is_that_of_the_file_in_bands(text: str, profile: str | None):
     assert tflm.Tflm(found.shrunk.content).arena.total_bytes == on_host.arena.total_bytes
 
 
-def test_prices_keep_their_order():
-    spec = parse(SMALL)
-    plan = named("bands", None)
+@pytest.mark.parametrize(("text", "form"), [(SMALL, "explicit"), (LOOPED, "loop")])
+def test_prices_keep_their_order(text: str, form: str):
+    spec = parse(text)
+    plan = named("bands", None, form=form)
     least, quick, whole = bounds(spec, plan=plan), price(spec, plan=plan), price(spec, plan=named("overlap", None))
     assert least.arena_bytes <= quick.arena.total_bytes <= whole.arena.total_bytes
     assert (quick.macs, quick.parameters) == (whole.macs, whole.parameters)
@@ -101,8 +109,6 @@ def test_bands_of_one_network_on_another():
 def test_a_model_without_stages_has_no_bands():
     from support.tflite_files import doubling_convolution
 
-    from firmware_sim import read
-
     model = read(doubling_convolution())
     assert preview.best(model, ANY, profiles.get("host64"), 0.1, below_bytes=10) is None
     assert (
@@ -114,8 +120,12 @@ def test_names():
     plan = named("bands", "cortex-m-cmsis-nn-dsp", 0.05)
     assert (plan.name, plan.kernels, plan.max_extra_macs) == ("bands", "cmsis-nn-dsp", 0.05)
     assert "sapool export --bands --max-extra-macs 5% plans it for cmsis-nn-dsp kernels" in plan.words
-    with pytest.raises(UsageError, match="is of bands"):
+    views = named("bands", None, form="views")
+    assert "sapool export --bands --form views --max-extra-macs 10% plans it for any kernels" in views.words
+    with pytest.raises(UsageError, match="--max-extra-macs is of bands"):
         named("overlap", None, 0.05)
+    with pytest.raises(UsageError, match="--form is of bands"):
+        named("tflm", None, form="loop")
 
 
 def test_a_search_with_bands_finds_what_does_not_fit_without(capsys):
@@ -129,7 +139,7 @@ def test_a_search_with_bands_finds_what_does_not_fit_without(capsys):
     assert "no network keeps the budget" in capsys.readouterr().err
     assert main([*arguments, "--plan", "bands"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["plan"] == {"name": "bands", "kernels": "any"}
+    assert found["plan"] == {"name": "bands", "kernels": "any", "form": "explicit"}
     (entry,) = found["front"]
     cost = price(parse(SMALL), plan=named("bands", None).searched())
     assert (entry["arena_bytes"], entry["extra_macs"]) == (cost.arena.needed_bytes, cost.extra_macs)
@@ -158,7 +168,7 @@ def test_a_network_is_pruned_to_what_its_file_in_bands_takes(tmp_path, capsys):
     ]
     assert main(arguments) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["plan"] == {"name": "bands", "kernels": "any"}
+    assert result["plan"] == {"name": "bands", "kernels": "any", "form": "explicit"}
     narrow = checkpoint.load(pruned)
     found = bands(exported(narrow.spec))
     assert result["after"]["total_bytes"] == found.shrunk.after.arena.total_bytes

@@ -14,6 +14,7 @@ from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import profiles_of
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP
 from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.reasons import unfit
 from firmware_sim.rewrite.bands.run import is_sound
@@ -31,6 +32,7 @@ QUICK_LIMITS: Final = 3
 _TENSOR_BYTES: Final = 112
 _OPERATOR_BYTES: Final = 72
 _SCALE_BYTES: Final = 4 + 8
+_GRAPH_BYTES: Final = 128
 _FIXED_BYTES: Final = 512  # operator codes, metadata, constants of the slices
 
 
@@ -42,7 +44,9 @@ class Previewed:
     bandings: tuple[Banding, ...]
 
 
-def best(model: Model, kernels: str, profile: Profile, max_extra_macs: float, *, below_bytes: int) -> Previewed | None:
+def best(
+    model: Model, kernels: str, profile: Profile, max_extra_macs: float, *, below_bytes: int, form: str = EXPLICIT
+) -> Previewed | None:
     """What `firmware_sim.rewrite.bands.run.bands` writes for the file of a model.
 
     Args:
@@ -51,16 +55,21 @@ def best(model: Model, kernels: str, profile: Profile, max_extra_macs: float, *,
         profile: the build whose arena is to be small.
         max_extra_macs: multiply-accumulates that may be added, as a share of those that there are.
         below_bytes: an arena that is had without bands: None is given back where bands are not below it.
+        form: how bands are written; see `firmware_sim.rewrite.bands.forms.FORMS`.
     """
-    return _first(model, kernels, profile, max_extra_macs, below_bytes, quick=False)
+    return _first(model, kernels, profile, max_extra_macs, below_bytes, form, quick=False)
 
 
-def quick(model: Model, kernels: str, profile: Profile, max_extra_macs: float, *, below_bytes: int) -> Previewed | None:
+def quick(
+    model: Model, kernels: str, profile: Profile, max_extra_macs: float, *, below_bytes: int, form: str = EXPLICIT
+) -> Previewed | None:
     """Bands from a few proposals: rarely the best, and never better than what `best` finds in the same model."""
-    return _first(model, kernels, profile, max_extra_macs, below_bytes, quick=True)
+    return _first(model, kernels, profile, max_extra_macs, below_bytes, form, quick=True)
 
 
-def like(model: Model, kernels: str, profile: Profile, bandings: Sequence[Banding]) -> Previewed | None:
+def like(
+    model: Model, kernels: str, profile: Profile, bandings: Sequence[Banding], *, form: str = EXPLICIT
+) -> Previewed | None:
     """The bands of a network on one that differs in its channels; None where these layers are no stages of it."""
     draft = _draft(model, kernels)
     found = cuts(draft.graphs[0])
@@ -70,7 +79,7 @@ def like(model: Model, kernels: str, profile: Profile, bandings: Sequence[Bandin
         if stage is None or (stage.rows, len(stage.layers)) != (one.stage.rows, len(one.stage.layers)):
             return None
         moved.append(replace(one, stage=stage))
-    pricer = Pricer(draft, kernels, profile)
+    pricer = Pricer(draft, kernels, profile, form)
     price = pricer.price(moved)
     return None if price is None else _previewed(pricer, price)
 
@@ -99,11 +108,11 @@ def _operand_bytes(draft: Draft, costs: Costs) -> Iterator[int]:
 
 
 def _first(
-    model: Model, kernels: str, profile: Profile, max_extra_macs: float, below_bytes: int, *, quick: bool
+    model: Model, kernels: str, profile: Profile, max_extra_macs: float, below_bytes: int, form: str, *, quick: bool
 ) -> Previewed | None:
     if unfit(model):
         return None
-    pricer = Pricer(_draft(model, kernels), kernels, profile)
+    pricer = Pricer(_draft(model, kernels), kernels, profile, form)
     goal = Goal(int(pricer.macs * (1 + max_extra_macs)))
     search = Search(pricer, goal)
     prices = _quick(search) if quick else search.run()
@@ -121,9 +130,10 @@ def _quick(search: Search) -> Iterator[Price]:
     floor, head_bytes = search.proposer.floor_bytes(), search.plain.head_bytes
     if floor < head_bytes:
         ratio = head_bytes / max(floor, 1)
+        most_macs, in_loops = search.goal.most_macs - search.pricer.macs, search.pricer.form == LOOP
         for number in range(QUICK_LIMITS):
             limit = int(floor * ratio ** (number / QUICK_LIMITS))
-            for choice in search.proposer.best(limit, search.goal.most_macs - search.pricer.macs, most=1):
+            for choice in search.proposer.best(limit, most_macs, most=1, in_loops=in_loops):
                 search.pricer.price(choice.bandings)
     yield from search.ranked()
 
@@ -143,7 +153,8 @@ def _previewed(pricer: Pricer, price: Price) -> Previewed:
     file = pricer.written(price)
     model = model_of(file.draft)
     words = file.draft.plan(file.places(price.offsets))
-    entries = {METADATA: words, RECORD: stored.record(pricer.kernels, bands=pricer.form)}
+    record = stored.record(pricer.kernels, bands=pricer.form, storages=file.storages())
+    entries = {METADATA: words, RECORD: record}
     size_bytes = pricer.draft.model.size_bytes + _more_bytes(pricer.draft, file.draft) + sum(map(len, entries.values()))
     metadata = {**model.metadata, **{name: memoryview(data) for name, data in entries.items()}}
     return Previewed(replace(model, size_bytes=size_bytes, metadata=metadata), price.bandings)
@@ -151,10 +162,12 @@ def _previewed(pricer: Pricer, price: Price) -> Previewed:
 
 def _more_bytes(before: Draft, after: Draft) -> int:
     """What the tables of new tensors and operators take in a file, at most."""
-    old, new = before.graphs[0], after.graphs[0]
-    total = _FIXED_BYTES + _OPERATOR_BYTES * (len(new.operators) - len(old.operators))
-    for index, tensor in new.tensors.items():
-        if index not in old.tensors:
-            scales = len(tensor.quantization.scale) if tensor.quantization else 0
-            total += _TENSOR_BYTES + len(tensor.name) + _SCALE_BYTES * scales
+    old = before.graphs[0]
+    operators = sum(len(graph.operators) for graph in after.all_graphs) - len(old.operators)
+    total = _FIXED_BYTES + _GRAPH_BYTES * len(after.added) + _OPERATOR_BYTES * operators
+    for graph in after.all_graphs:
+        for index, tensor in graph.tensors.items():
+            if index not in old.tensors or graph in after.added:
+                scales = len(tensor.quantization.scale) if tensor.quantization else 0
+                total += _TENSOR_BYTES + len(tensor.name) + _SCALE_BYTES * scales
     return total

@@ -16,8 +16,10 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddConv2D();
   TfLiteStatus AddDepthwiseConv2D();
   TfLiteStatus AddDiv();
+  TfLiteStatus AddDynamicUpdateSlice();
   TfLiteStatus AddHardSwish();
   TfLiteStatus AddLeakyRelu();
+  TfLiteStatus AddLess();
   TfLiteStatus AddLogSoftmax();
   TfLiteStatus AddLogistic();
   TfLiteStatus AddMaxPool2D();
@@ -31,6 +33,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddSoftmax();
   TfLiteStatus AddSub();
   TfLiteStatus AddTanh();
+  TfLiteStatus AddWhile();
 };
 
 }  // namespace tflite
