@@ -30,7 +30,8 @@ _DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with seve
 _NONE: Final = (1 << 60,)  # the promise of nothing
 
 Progress = Callable[[str], None]
-_Kind = tuple[tuple[int, int, bool, frozenset[int], bool], ...]  # all but the heights of the bands; whether in a loop
+# All but the heights of the bands; whether in a loop, and with rows that stay.
+_Kind = tuple[tuple[int, int, bool, frozenset[int], bool, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,8 @@ class Search:
     def kind(self, bandings: Sequence[Banding]) -> _Kind:
         """See `_Kind`."""
         return tuple(
-            (one.stage.first, one.stage.last, one.upward, one.trimmed, bool(self.pricer.loop(one))) for one in bandings
+            (one.stage.first, one.stage.last, one.upward, one.trimmed, bool(self.pricer.loop(one)), one.lines)
+            for one in bandings
         )
 
     def hope(self, choice: Choice) -> tuple[int, int, int]:
@@ -238,6 +240,11 @@ class Search:
     def variants(self, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
         """Other heights, another order, wrong rows cut off elsewhere, a longer or shorter stage."""
         heights = banding.heights
+        if banding.lines:
+            for first, last in ((banding.stage.first, banding.stage.last), *self.moved(banding)):
+                for choice in self.proposer.options(first, last, round_up(limit_bytes), False, in_loops=True):
+                    yield from choice.bandings
+            return
         yield replace(banding, heights=heights[::-1], upward=not banding.upward)
         for index in banding.stage.trimmable:
             yield replace(banding, trimmed=banding.trimmed ^ {index})
@@ -267,6 +274,8 @@ class Search:
 
 def _even(banding: Banding) -> Banding:
     """As many bands, of about one height: where the limit leaves room, these leave less of it between them."""
+    if banding.lines:
+        return banding
     count, rows = len(banding.heights), banding.stage.rows
     edges = [rows * number // count for number in range(count + 1)]
     return replace(banding, heights=tuple(end - start for start, end in pairwise(edges)))
