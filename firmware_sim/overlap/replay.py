@@ -146,7 +146,8 @@ class _Memory:
         if start is not None:
             whole = self.expected.of(operator.inputs[0])
             count = tensor_bytes(self.tensors[output])
-            return self.fresh(output, position) if whole is None else whole[start : start + count]
+            # A copy within a storage changes what it is taken from.
+            return self.fresh(output, position) if whole is None else whole[start : start + count].copy()
         numbers = self.fresh(output, position)
         for index, offset in parts(operator, self.tensors).items():
             part = self.expected.of(index)

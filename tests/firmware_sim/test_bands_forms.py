@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
-from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,27 +13,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles.shared import MODELS
+from support.band_forms import assert_same, in_form, scratch_is_apart
 from support.band_nets import Layer, network
-from support.random_bands import layers, outputs, random_bandings
+from support.random_bands import layers, random_bandings
 
 from firmware_sim import memreport, read
 from firmware_sim.errors import InternalError, UsageError
-from firmware_sim.lifetimes import lifetimes
-from firmware_sim.memory.offline import METADATA, RECORD, OfflinePlan, encode, offline_plan
-from firmware_sim.memory.tail import tail
-from firmware_sim.model import Model, Operator, Tensor
+from firmware_sim.memory.offline import METADATA, RECORD, encode
 from firmware_sim.overlap import stored
-from firmware_sim.overlap.plan import plan, profiles_of
-from firmware_sim.overlap.replay import replay
 from firmware_sim.overlap.standing import standing
-from firmware_sim.overlap.unroll import Unrolled
 from firmware_sim.profiles import get
 from firmware_sim.report.bands import BandsReport, render
 from firmware_sim.report.bands.json import schema
-from firmware_sim.rewrite.bands.build import Banding, repeated
-from firmware_sim.rewrite.bands.forms import FORMS, LOOP, VIEWS, ways
+from firmware_sim.rewrite.bands.build import Banding
+from firmware_sim.rewrite.bands.forms import FORMS, LOOP, VIEWS
 from firmware_sim.rewrite.bands.proof import prove_tensors
 from firmware_sim.rewrite.bands.run import bands
+from firmware_sim.rewrite.bands.shapes import repeated
 from firmware_sim.rewrite.bands.stage import cuts
 from firmware_sim.rewrite.draft import Draft, finish, open_draft
 from firmware_sim.rewrite.proof import Proof
@@ -43,42 +37,6 @@ from firmware_sim.run.tflm import Tflm
 
 CHAIN = [Layer("conv", 3, 2, 8), Layer("dw", 3), Layer("conv", 1, 1, 24), Layer("dw", 3, 2), Layer("conv", 1, 1, 8),
          Layer("block", 3), Layer("conv", 3, 2, 8)]  # fmt: skip
-
-
-def in_form(draft: Draft, bandings: Sequence[Banding], form: str, number: int, kernels: str) -> tuple[bytes, int]:
-    """The file of one way to write bands, and the head that was planned for it."""
-    model = draft.model
-    tails = [tail(model, build, OfflinePlan(())) for build in profiles_of(kernels)]
-    possible = list(ways(draft, bandings, form, {request.operator for one in tails for request in one.scratch}))
-    way = possible[number % len(possible)]
-    found = plan(way.model, kernels, time_s=0.2, choices=way.choices, seen=way.file.seen, ties=way.ties)
-    indices = sorted(way.draft.graphs[0].tensors)
-    offsets = {indices[number]: offset for number, offset in found.offsets[0].items()}
-    record = stored.record(kernels, bands=form, storages=way.file.storages())
-    assert found.solution is not None
-    places = way.file.places(offsets)
-    return finish(replace(way.file.draft, offsets=places, metadata={RECORD: record})), found.solution.peak_bytes
-
-
-def scratch_is_apart(model: Model, profile: str) -> bool:
-    """The replay, with an operator in front of each other one that writes the scratch buffers which TFLM gives it."""
-    turns = Unrolled(model, offline_plan(model), stored.recorded_storages(model))
-    tensors, places = list(turns.tensors), dict(turns.places)
-    bases = [0, *accumulate(len(subgraph.tensors) for subgraph in model.subgraphs)]
-    times = lifetimes(model).operators
-    buffers = [one for one in memreport(model, profile=profile).buffers if one.kind == "scratch"]
-    operators: list[Operator] = []
-    for operator in turns.subgraph.operators:
-        number = bisect_right(bases, operator.outputs[0]) - 1
-        for buffer in buffers:
-            if operator.index >= 0 and number < len(bases) - 1 and buffer.first == times[number, operator.index].first:
-                places[len(tensors)] = buffer.offset
-                operators.append(Operator(-1, "CUSTOM", 1, (), (len(tensors),), is_custom=True))
-                tensors.append(Tensor(len(tensors), buffer.name, (buffer.bytes,), "INT8", 0))
-        operators.append(operator)
-    assert not buffers or len(operators) > len(turns.subgraph.operators)
-    whole = replace(turns.subgraph, tensors=tuple(tensors), operators=tuple(operators))
-    return replay(whole, tensors, places, "cmsis-nn-dsp", turns.storages) == ()
 
 
 @pytest.mark.oracle
@@ -99,17 +57,6 @@ def test_any_bands_compute_what_the_layers_compute(
         left = [o for o in model.subgraphs[0].operators if o.op in ("SLICE", "CONCATENATION")]
         assert all(o.outputs[0] in model.subgraphs[0].outputs or model.subgraphs[0].tensors[o.outputs[0]].name in made
                    for o in left)  # fmt: skip
-
-
-def assert_same(content: bytes, file: bytes, height: int) -> None:
-    """TFLM computes the same from both files, in the arena that the report says, and a replay finds nothing."""
-    model = read(file)
-    assert stored.damages(model, "reference") == ()
-    images = [np.random.default_rng(n).integers(-128, 128, (1, height, 6, 3), np.int8) for n in range(2)]
-    runtime = Tflm(file)
-    assert outputs(runtime, images * 2) == outputs(Tflm(content), images) * 2
-    arena = memreport(model, profile="host64").arena
-    assert (arena.head_bytes, arena.total_bytes) == (runtime.arena.head_bytes, runtime.arena.total_bytes)
 
 
 @st.composite

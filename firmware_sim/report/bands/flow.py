@@ -12,6 +12,7 @@ from firmware_sim.report.bands import BandsReport
 from firmware_sim.report.picture import number, safe
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.run import BandedStage
+from firmware_sim.rewrite.bands.stage import Turn
 
 _COLUMN: Final = 64.0
 _GAP: Final = 44.0
@@ -55,16 +56,15 @@ def _stage(stage: BandedStage, top: float) -> str:
             f'<rect x="{number(x)}" y="{number(top + _TOP)}" width="{number(_COLUMN)}" height="{number(_HEIGHT)}" '
             'fill="none" stroke="#999999"/>\n'
         )
-    for band, wanted in enumerate(stage.banding.bands):
-        parts.append(_band(stage, band, wanted, top))
+    for band, turn in enumerate(stage.banding.turns()):
+        parts.append(_band(stage, band, turn, top))
     return "".join(parts)
 
 
-def _band(stage: BandedStage, band: int, wanted: Rows, top: float) -> str:
+def _band(stage: BandedStage, band: int, turn: Turn, top: float) -> str:
     inner = stage.banding.stage
-    steps = inner.steps(wanted, stage.banding.trimmed)
-    places: dict[int, Rows] = {inner.source: steps[0].inputs[0]}
-    for step in steps:
+    places: dict[int, Rows] = {inner.source: turn.steps[0].inputs[0]}
+    for step in turn.steps:
         for index, rows in zip(step.layer.data, step.inputs, strict=True):
             if index == inner.source:
                 places[index] = rows.hull(places[index])

@@ -41,6 +41,7 @@ def as_dict(report: BandsReport) -> dict[str, Any]:
                 "rows": stage.rows,
                 "heights": list(stage.heights),
                 "upward": stage.upward,
+                "lines": stage.banding.lines,
             }
             for stage in banded.stages
         ],

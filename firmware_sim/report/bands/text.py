@@ -31,9 +31,10 @@ def render(report: BandsReport) -> str:
 def described(stage: BandedStage) -> list[str]:
     """Two lines about a stage."""
     order = "from the bottom up" if stage.upward else "from the top down"
+    kept = "; rows that the next band reads stay" if stage.banding.lines else ""
     return [
         f"  {stage.operators} operators, {printable(stage.source)} to {printable(stage.result)}",
-        f"    {stage.rows} rows as {' + '.join(map(str, stage.heights))}, {order}",
+        f"    {stage.rows} rows as {' + '.join(map(str, stage.heights))}, {order}{kept}",
     ]
 
 

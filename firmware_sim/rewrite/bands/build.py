@@ -2,29 +2,25 @@
 
 Each band is a SLICE of rows of the source, the operators of the stage on these rows, and a part of a CONCATENATION along
 the height. A memory plan lets slices lie inside what they are cut from, and parts inside what they are put together to
-(`firmware_sim.overlap.views`), so that the copies are onto themselves.
+(`firmware_sim.overlap.views`), so that the copies are onto themselves. Rows that stay for the next band are a SLICE
+too, which a CONCATENATION puts in front of what that band computes.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Final
 
+from firmware_sim.errors import InternalError
 from firmware_sim.model import Operator, Tensor
 from firmware_sim.rewrite.bands.geometry import Padded, Rows
 from firmware_sim.rewrite.bands.layers import Layer
-from firmware_sim.rewrite.bands.stage import Stage
-from firmware_sim.rewrite.draft import NEW_BUFFER, NEW_OPERATOR, DraftGraph
-
-# Versions of the operators for a type (lite/tools/versioning/op_version.cc).
-_SLICE: Final = {"INT8": 2, "INT16": 4}
-_CONCATENATION: Final = {"INT8": 2, "INT16": 3}
-_LEAST_LOOPS: Final = 3
-_MOST_PARTS: Final = 10
-"""Inputs that TFLM's CONCATENATION takes (kernels/concatenation.cc, kMaxInputNum)."""
+from firmware_sim.rewrite.bands.lines import turns
+from firmware_sim.rewrite.bands.pieces import Pieces
+from firmware_sim.rewrite.bands.shapes import repeated
+from firmware_sim.rewrite.bands.stage import Stage, Turn
+from firmware_sim.rewrite.draft import NEW_OPERATOR, DraftGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +33,7 @@ class Banding:
         upward: the lowest rows are computed first.
         trimmed: see `Stage.steps`.
         in_loops: where a file can have loops, bands that are alike are one (`repeated`).
+        lines: rows stay from one band to the next instead of being computed once more; not with `upward` and `trimmed`.
     """
 
     stage: Stage
@@ -44,6 +41,7 @@ class Banding:
     upward: bool = False
     trimmed: frozenset[int] = frozenset()
     in_loops: bool = False
+    lines: bool = False
 
     @property
     def bands(self) -> tuple[Rows, ...]:
@@ -53,6 +51,27 @@ class Banding:
             bands.append(Rows(start, start + height))
             start += height
         return tuple(reversed(bands)) if self.upward else tuple(bands)
+
+    def turns(self, *, is_checked: bool = True) -> tuple[Turn, ...]:
+        """What each of the `bands` does.
+
+        Args:
+            is_checked: see `Stage.steps`.
+
+        Raises:
+            InternalError: rows cannot stay in these bands; see `firmware_sim.rewrite.bands.lines.turns`.
+        """
+        if not self.lines:
+            steps = (self.stage.steps(rows, self.trimmed, is_checked=is_checked) for rows in self.bands)
+            return tuple(Turn(one, {}) for one in steps)
+        found = turns(self.stage, self.heights)
+        if found is None:
+            raise InternalError(f"no rows can stay in bands of {self.heights} rows")
+        return found
+
+    def extra_macs(self) -> int:
+        """Multiply-accumulates more than without bands."""
+        return sum(self.stage.macs(turn.steps) for turn in self.turns()) - self.stage.whole_macs
 
 
 COPY: Final = "DYNAMIC_UPDATE_SLICE"
@@ -69,6 +88,8 @@ class Run:
         result: what the bands are parts of.
         first_rows, step_rows: where the rows of the first band begin in it, and by how much those of each further band.
         source_rows: by how much the rows of the source do.
+        lines: what copies of the first band write, of rows that stay, with the tensor at whose beginning that is.
+        after: such tensors, with those that the band behind the run has at their places.
     """
 
     bands: tuple[tuple[Operator, ...], ...]
@@ -77,14 +98,17 @@ class Run:
     first_rows: int
     step_rows: int
     source_rows: int
+    lines: Mapping[int, int] = field(default_factory=dict)
+    after: Mapping[int, int] = field(default_factory=dict)
 
     def ties(self) -> list[tuple[int, int]]:
         """Tensors of the first band, each with one of another band that has its place; parts of the result have theirs."""
-        return [
+        pairs = [
             (one.outputs[0], other.outputs[0])
             for band in self.bands[1:]
             for one, other in zip(self.bands[0][:-1], band[:-1], strict=True)
         ]
+        return [*pairs, *self.after.items()]
 
 
 COUNTERS: Final = 3
@@ -97,7 +121,7 @@ def banded(graph: DraftGraph, bandings: Sequence[Banding]) -> DraftGraph:
 
 def banded_in_loops(graph: DraftGraph, bandings: Sequence[Banding]) -> tuple[DraftGraph, tuple[Run, ...]]:
     """The same with bands of one shape on the way to loops: their rows are copied to where all of them are computed."""
-    writer = _Writer(dict(graph.tensors), dict(graph.copies), outputs=graph.outputs)
+    writer = _Writer(dict(graph.tensors), dict(graph.copies), graph.outputs)
     return _banded(graph, bandings, writer), tuple(writer.runs)
 
 
@@ -114,72 +138,41 @@ def _banded(graph: DraftGraph, bandings: Sequence[Banding], writer: _Writer) -> 
     return replace(changed, tensors={index: tensor for index, tensor in writer.tensors.items() if index in used})
 
 
-def repeated(banding: Banding) -> tuple[range, ...]:
-    """Runs of bands of one shape that move on by the same rows, as positions in the order of computing.
+@dataclass(slots=True)
+class _Band:
+    """What was written of a band: the tensors of its rows of the result, per map those of all rows that there are where some
+    were kept and of those that it leaves to the next band; and where its operators begin and end."""
 
-    Those of at least three bands: a loop has operators of its own.
-    """
-    shapes = [_shape(banding, rows) for rows in banding.bands]
-    runs = []
-    start = 0
-    for number in range(1, len(shapes) + 1):
-        is_same = number < len(shapes) and shapes[number][0] == shapes[start][0]
-        moves = [other[1] - one[1] for one, other in pairwise(shapes[start : number + is_same])]
-        if not is_same or len(set(moves)) > 1:
-            if number - start >= _LEAST_LOOPS:
-                runs.append(range(start, number))
-            start = number
-    return tuple(runs)
-
-
-def _shape(banding: Banding, wanted: Rows) -> tuple[tuple[int, ...], int]:
-    """All that tells a band from one that is only somewhere else, and where in the source it is."""
-    stage = banding.stage
-    steps = stage.steps(wanted, banding.trimmed, is_checked=False)
-    there = {stage.source: Rows(0, stage.sizes[stage.source])}
-    base = min(rows.start for step in steps for i, rows in zip(step.layer.data, step.inputs, strict=True) if i in there)
-    shape: list[int] = [wanted.height]
-    for step in steps:
-        for index, rows in zip(step.layer.data, step.inputs, strict=True):
-            before = base if index == stage.source else there[index].start
-            # Paddings are those of the border where a band is there.
-            is_border = isinstance(step.layer.reach, Padded) and (rows.start == 0, rows.end == step.layer.reach.size)
-            shape += [rows.start - before, rows.height, *(is_border or (2, 2))]
-        there[step.layer.output] = step.output
-        shape.append(step.output.height)
-    shape.append(wanted.start - there[stage.result].start)
-    return tuple(shape), base
+    part: int = -1
+    whole: dict[int, int] = field(default_factory=dict)
+    left: dict[int, int] = field(default_factory=dict)
+    start: int = 0
+    end: int = 0
 
 
 @dataclass(slots=True)
-class _Writer:
-    tensors: dict[int, Tensor]
-    copies: dict[int, int]
+class _Writer(Pieces):
     outputs: tuple[int, ...] | None = None
-    constants: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-    counter: int | None = None
-    operators: list[Operator] = field(default_factory=list)
-    next: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.next = max((*self.tensors, *self.copies)) + 1
+    runs: list[Run] = field(default_factory=list, init=False)
+    counter: int | None = field(default=None, init=False)
 
     def stage(self, banding: Banding) -> list[Operator]:
         self.operators = []
         can_loop = self.outputs is not None and banding.stage.result not in self.outputs
         runs = repeated(banding) if can_loop and banding.in_loops else ()
         parts: dict[int, int] = {}
-        edges = []
+        written = [_Band()]
+        found = banding.turns()
         for number, rows in enumerate(banding.bands):
             run = next((one for one in runs if number in one), range(0))
             if run and number == run.start:
                 self.counter = self.count()
-            edges.append(len(self.operators))
-            parts[rows.start] = self.band(banding, rows, number)
+            following = found[number + 1].kept if number + 1 < len(found) else {}
+            written.append(self.band(banding.stage, found[number], written[-1].left, following, rows, number))
+            parts[rows.start] = written[-1].part
             if run and number == run[-1]:
-                self.runs.append(self.run(banding, run, edges))
                 self.counter = None
+        self.runs += [self.run(banding, run, written[1:]) for run in runs]
         if len(parts) == 1:
             # One band is the whole stage; its last operator writes the result itself.
             last = self.operators[-1]
@@ -196,38 +189,70 @@ class _Writer:
         self.operators.append(Operator(NEW_OPERATOR, COPY, 1, (), (made,)))
         return made
 
-    def run(self, banding: Banding, run: range, edges: Sequence[int]) -> Run:
-        """The bands of a run, which are the last that were written."""
-        assert self.counter is not None
-        ends = [*edges[run.start + 1 :], len(self.operators)]
-        bands = tuple(tuple(self.operators[start:end]) for start, end in zip(edges[run.start :], ends, strict=True))
+    def run(self, banding: Banding, run: range, written: Sequence[_Band]) -> Run:
+        """The bands of a run."""
+        bands = tuple(tuple(self.operators[written[number].start : written[number].end]) for number in run)
+        counter = self.operators[written[run.start].start - 1].outputs[0]
         first, second = (banding.bands[number].start for number in run[:2])
         reads = [band[0].option("begin") for band in bands[:2]]
-        return Run(bands, self.counter, banding.stage.result, first, second - first, reads[1] - reads[0])
+        one = written[run.start]
+        lines = {copy: one.whole[index] for index, copy in one.left.items()}
+        after = {one.whole[index]: written[run.stop].whole[index] for index in one.left}
+        result = banding.stage.result
+        return Run(bands, counter, result, first, second - first, reads[1] - reads[0], lines, after)
 
-    def band(self, banding: Banding, wanted: Rows, number: int) -> int:
-        """The operators of a band; gives the tensor of its rows of the result."""
-        stage = banding.stage
+    def band(
+        self,
+        stage: Stage,
+        turn: Turn,
+        kept: Mapping[int, int],
+        following: Mapping[int, Rows],
+        wanted: Rows,
+        number: int,
+    ) -> _Band:
+        """The operators of a band. `kept` are tensors of the rows that it was left, `following` rows for the next one."""
         made: dict[int, tuple[int, Rows]] = {stage.source: (stage.source, Rows(0, stage.sizes[stage.source]))}
         slices: dict[tuple[int, Rows], int] = {}
-        for step in stage.steps(wanted, banding.trimmed):
+        here = _Band(start=len(self.operators))
+        for step, ending in zip(turn.steps, stage.ending, strict=True):
             inputs = {}
             for index, rows in zip(step.layer.data, step.inputs, strict=True):
                 inputs[index] = self.cut(index, *made[index], rows, slices, number)
-            output = self.part(step.layer.output, step.output, number)
+            index = step.layer.output
+            output = self.part(index, step.output, number)
             self.operators.append(self.layer(step.layer, inputs, output, step.inputs[0]))
-            made[step.layer.output] = (output, step.output)
-        if self.counter is not None:
-            return self.copy(stage.result, *made[stage.result], wanted, number)
-        return self.cut(stage.result, *made[stage.result], wanted, slices, number)
+            made[index] = (output, step.output)
+            if index in kept:
+                made[index] = self.behind(index, kept[index], turn.kept[index], *made[index], number)
+                here.whole[index] = made[index][0]
+            for index in sorted(ending.intersection(following)):
+                here.left[index] = self.slice(index, *made[index], following[index], number)
+        copy = self.cut if self.counter is None else self.copied
+        here.part = copy(stage.result, *made[stage.result], wanted, slices, number)
+        here.end = len(self.operators)
+        return here
 
-    def copy(self, index: int, made: int, there: Rows, rows: Rows, number: int) -> int:
+    def behind(self, index: int, left: int, kept: Rows, output: int, rows: Rows, number: int) -> tuple[int, Rows]:
+        """The rows of a map that were kept, and behind them those that were computed."""
+        if rows.start < kept.end:
+            right = Rows(kept.end, rows.end)
+            output, rows = self.slice(index, output, rows, right, number), right
+        whole = Rows(kept.start, rows.end)
+        made = self.part(index, whole, number)
+        self.concatenation([left, output], made)
+        return made, whole
+
+    def copied(
+        self, index: int, made: int, there: Rows, rows: Rows, slices: dict[tuple[int, Rows], int], number: int
+    ) -> int:
         """Some rows of what there is of a tensor, copied, in a loop."""
         assert self.counter is not None
-        output = self.part(index, rows, number)
-        options = {"begin": rows.start - there.start}
-        self.operators.append(Operator(NEW_OPERATOR, COPY, 1, (made, self.counter), (output,), options))
-        return output
+        if (index, rows) not in slices:
+            slices[index, rows] = self.part(index, rows, number)
+            options = {"begin": rows.start - there.start}
+            copy = Operator(NEW_OPERATOR, COPY, 1, (made, self.counter), (slices[index, rows],), options)
+            self.operators.append(copy)
+        return slices[index, rows]
 
     def layer(self, one: Layer, inputs: dict[int, int], output: int, band: Rows) -> Operator:
         operator = one.operator
@@ -242,53 +267,10 @@ class _Writer:
         self, index: int, made: int, there: Rows, rows: Rows, slices: dict[tuple[int, Rows], int], number: int
     ) -> int:
         """Some rows of what there is of a tensor."""
-        is_copied = self.counter is not None and made == index
-        if rows == there and not is_copied:
+        if self.counter is not None and made == index:
+            return self.copied(index, made, there, rows, slices, number)
+        if rows == there:
             return made
-        if (index, rows) not in slices and is_copied:
-            slices[index, rows] = self.copy(index, made, there, rows, number)
-        elif (index, rows) not in slices:
-            output = self.part(index, rows, number)
-            begin = self.constant((0, rows.start - there.start, 0, 0), (4,))
-            size = self.constant((-1, rows.height, -1, -1), (4,))
-            version = _SLICE[self.tensors[made].type]
-            self.operators.append(Operator(NEW_OPERATOR, "SLICE", version, (made, begin, size), (output,)))
-            slices[index, rows] = output
+        if (index, rows) not in slices:
+            slices[index, rows] = self.slice(index, made, there, rows, number)
         return slices[index, rows]
-
-    def join(self, parts: list[int], result: int) -> None:
-        """Put parts together, in groups where there are more than TFLM takes at once."""
-        while len(parts) > _MOST_PARTS:
-            groups = -(-len(parts) // _MOST_PARTS)
-            edges = [len(parts) * number // groups for number in range(groups + 1)]
-            joined: list[int] = []
-            for start, end in pairwise(edges):
-                height = sum(self.tensors[part].shape[1] for part in parts[start:end])
-                joined.append(self.part(result, Rows(0, height), len(joined), "rows"))
-                self.concatenation(parts[start:end], joined[-1])
-            parts = joined
-        self.concatenation(parts, result)
-
-    def concatenation(self, parts: Sequence[int], output: int) -> None:
-        version = _CONCATENATION[self.tensors[output].type]
-        options = {"axis": 1, "fused_activation_function": 0}
-        self.operators.append(Operator(NEW_OPERATOR, "CONCATENATION", version, tuple(parts), (output,), options))
-
-    def part(self, index: int, rows: Rows, number: int, what: str = "band") -> int:
-        """A new tensor for some rows of a tensor of the file."""
-        whole = self.tensors[index]
-        shape = (1, rows.height, *whole.shape[2:])
-        made = self.next
-        self.next += 1
-        self.tensors[made] = replace(whole, index=made, name=f"{whole.name};{what}{number}", shape=shape)
-        self.copies[made] = self.copies.get(index, index)
-        return made
-
-    def constant(self, values: tuple[int, ...], shape: tuple[int, ...]) -> int:
-        if (values, shape) not in self.constants:
-            data = memoryview(struct.pack(f"<{len(values)}i", *values))
-            name = "sapool/rows_" + "_".join(map(str, values))
-            self.tensors[self.next] = Tensor(self.next, name, shape, "INT32", NEW_BUFFER, data=data)
-            self.constants[values, shape] = self.next
-            self.next += 1
-        return self.constants[values, shape]

@@ -31,17 +31,15 @@ def neighbours(proposer: Proposer, bandings: tuple[Banding, ...], limit_bytes: i
 def _variants(proposer: Proposer, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
     """Other heights, another order, wrong rows cut off elsewhere, a longer or shorter stage."""
     heights = banding.heights
+    yield from _restaged(proposer, banding, limit_bytes)
+    if banding.lines:  # not all heights are possible
+        return
     yield replace(banding, heights=heights[::-1], upward=not banding.upward)
     rolled = replace(banding, in_loops=not banding.in_loops)
     if any(map(proposer.pricer.loops, (banding, rolled))):
         yield rolled
     for index in banding.stage.trimmable:
         yield replace(banding, trimmed=banding.trimmed ^ {index})
-    for first, last in _moved(proposer, banding):
-        for upward in (banding.upward, not banding.upward):
-            has_loops = proposer.pricer.form == LOOP
-            for choice in proposer.options(first, last, round_up(limit_bytes), upward, has_loops):
-                yield from choice.bandings
     for number in range(len(heights) - 1 if len(heights) > 2 else 0):
         merged = (*heights[:number], heights[number] + heights[number + 1], *heights[number + 2 :])
         yield replace(banding, heights=merged)
@@ -52,6 +50,14 @@ def _variants(proposer: Proposer, banding: Banding, limit_bytes: int) -> Iterato
                 moved[one] -= step
                 moved[other] += step
                 yield replace(banding, heights=tuple(moved))
+
+
+def _restaged(proposer: Proposer, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
+    """A longer or shorter stage in either order."""
+    for first, last in _moved(proposer, banding):
+        for upward in (banding.upward, not banding.upward):
+            for choice in proposer.options(first, last, round_up(limit_bytes), upward, proposer.pricer.form == LOOP):
+                yield from choice.bandings
 
 
 def _moved(proposer: Proposer, banding: Banding) -> Iterator[tuple[int, int]]:
@@ -72,6 +78,8 @@ def alike(bandings: tuple[Banding, ...], in_loops: bool) -> Iterator[tuple[Bandi
 
 def _even(banding: Banding) -> Banding:
     """As many bands, of about one height: where the limit leaves room, these leave less of it between them."""
+    if banding.lines:
+        return banding
     count, rows = len(banding.heights), banding.stage.rows
     edges = [rows * number // count for number in range(count + 1)]
     return replace(banding, heights=tuple(end - start for start, end in pairwise(edges)))

@@ -11,7 +11,7 @@ from firmware_sim.costs import macs
 from firmware_sim.memory.elements import element_bytes
 from firmware_sim.model import Operator, Tensor
 from firmware_sim.overlap.windows import windows
-from firmware_sim.rewrite.bands.geometry import Padded, Reach, Same, Window
+from firmware_sim.rewrite.bands.geometry import Padded, Reach, Rows, Same, Window
 from firmware_sim.schema import PADDING
 
 _WINDOWED: Final = frozenset({"AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D"})
@@ -52,6 +52,10 @@ class Layer:
     def is_windowed(self) -> bool:
         """It reads more than one row for a row, so that rows at a cut come out wrong."""
         return isinstance(self.reach, Window) and self.reach.is_same and self.reach.span > 1
+
+    def borders(self, rows: Rows) -> tuple[bool, ...]:
+        """Whether rows of the input begin and end where the image does, which decides what a PAD adds; empty for others."""
+        return (rows.start == 0, rows.end == self.reach.size) if isinstance(self.reach, Padded) else ()
 
 
 def row_bytes(tensor: Tensor) -> int:

@@ -1,7 +1,8 @@
 """Writes bands of one shape as one WHILE of TFLM: the operators of one band, and counters of where its rows are.
 
 The body copies rows of the source to a fixed place (SLICE at a counter), computes there, and copies the rows of the result
-to where they belong (DYNAMIC_UPDATE_SLICE at another). For source and result the body has tensors of its own at their
+to where they belong (DYNAMIC_UPDATE_SLICE at another). Rows that stay for the next turn are copied to the beginning of what
+they are part of. For source and result the body has tensors of its own at their
 places, which nothing writes, as the form `views` has them. Counters of body and condition share one place, so that TFLM
 copies them onto themselves.
 """
@@ -67,8 +68,12 @@ class _Writer:
         for operator in first:
             if operator.op == COPY:
                 body.append(self.copied(run, operator, source, counters))
+            elif operator.outputs[0] in run.lines:
+                # The next turn finds the rows that stay where this one found those that it was left.
+                body.append(replace(operator, outputs=(self.again(operator.outputs[0], run.lines),)))
             elif operator.outputs[0] in kept:
                 body.append(operator)
+        self.inside.update({after: View(whole, 0) for whole, after in run.after.items()})
         following = [self.counter(run, place, "next") for place in range(2)]
         inner, left, outer = self.held(first, source)
         for counter, step, after in zip(counters, steps, following, strict=True):
@@ -111,6 +116,12 @@ class _Writer:
         before, after = (self.flat(run.result, first * self.row(run.result), span * self.row(run.result)) for _ in "12")
         part = self.flat(given, begins[0] * self.row(given), height * self.row(given))
         return _made(COPY, (before, part, counters[1]), after)
+
+    def again(self, index: int, lines: Mapping[int, int]) -> int:
+        """A tensor for what a copy writes, at the beginning of the tensor that `lines` has for it."""
+        made = self.new(self.tensors[index], View(lines[index], 0))
+        self.copies[made] = self.copies.get(index, index)
+        return made
 
     def row(self, index: int) -> int:
         """Elements of a row."""

@@ -17,8 +17,9 @@ from firmware_sim.model import Model
 from firmware_sim.overlap.plan import plan, profiles_of
 from firmware_sim.overlap.rules import class_of
 from firmware_sim.profiles import Profile
-from firmware_sim.rewrite.bands.build import Banding, banded, repeated
+from firmware_sim.rewrite.bands.build import Banding, banded
 from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP, Way, Written, ways
+from firmware_sim.rewrite.bands.shapes import repeated
 from firmware_sim.rewrite.draft import Draft, model_of
 
 
@@ -115,9 +116,7 @@ class Pricer:
         return next(islice(ways(self.draft, price.bandings, self.form, self.scratch), price.way, None)).file
 
     def _price(self, bandings: tuple[Banding, ...], enough_bytes: int) -> Price | None:
-        extra = sum(one.stage.macs(one.stage.steps(rows, one.trimmed)) for one in bandings for rows in one.bands) - sum(
-            one.stage.whole_macs for one in bandings
-        )
+        extra = sum(one.extra_macs() for one in bandings)
         best: Price | None = None
         model: Model | None = None
         tails: list[Tail] = []

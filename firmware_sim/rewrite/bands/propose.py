@@ -20,8 +20,9 @@ from firmware_sim.rewrite.bands.estimate import Distances, StageCosts
 from firmware_sim.rewrite.bands.forms import EXPLICIT
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.heights import highest
+from firmware_sim.rewrite.bands.line_costs import line_bandings, peak_bytes
 from firmware_sim.rewrite.bands.pricing import Pricer
-from firmware_sim.rewrite.bands.stage import Cuts, Stage, cuts
+from firmware_sim.rewrite.bands.stage import Cuts, Stage, Turn, cuts
 from firmware_sim.rewrite.order_costs import order_costs
 
 _MOST_STATES: Final = 8  # choices kept per cut, none of them worse than another in both tail and multiplications
@@ -69,6 +70,7 @@ class Proposer:
     known: dict[tuple[int, int], Stage | None] = field(default_factory=dict)
     costs: dict[tuple[int, int, frozenset[int]], StageCosts] = field(default_factory=dict)
     chosen: dict[tuple[int, int, int, bool, bool], list[Choice]] = field(default_factory=dict)
+    lines: dict[Stage, list[Choice]] = field(default_factory=dict)
 
     @cached_property
     def cuts(self) -> Cuts:
@@ -194,6 +196,11 @@ class Proposer:
                 choice = self._choice(one)
                 if choice.head_bytes <= limit_bytes:
                     yield choice
+        if in_loops and not upward:
+            if stage not in self.lines:
+                both = (way for one in line_bandings(stage) for way in (one, replace(one, in_loops=False)))
+                self.lines[stage] = [self._choice(one) for one in both]
+            yield from _undominated(choice for choice in self.lines[stage] if choice.head_bytes <= limit_bytes)
 
     def _equal(self, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
         """Bands of one height for a loop, the highest that keep the limit, for each way to deal with the rows left over.
@@ -220,16 +227,23 @@ class Proposer:
         return found.then(Choice(max(self.peaks[position:], default=0), 0, 0, ()))
 
     def _choice(self, banding: Banding) -> Choice:
-        costs = self._costs_of(banding.stage, banding.trimmed)
-        extra = sum(costs.macs(rows) for rows in banding.bands) - costs.stage.whole_macs
+        extra = sum(banding.stage.macs(turn.steps) for turn in self._turns(banding)) - banding.stage.whole_macs
         loops = self.pricer.loops(banding)
         return Choice(self._head_bytes(banding, loops), self._tail_bytes(banding, loops), extra, (banding,))
 
     def _head_bytes(self, banding: Banding, loops: Sequence[range]) -> int:
+        if banding.lines:
+            return peak_bytes(banding, loops, *self._costs[1:3])
         costs, bands = self._costs_of(banding.stage, banding.trimmed), banding.bands
         turns = {number for run in loops for number in run}
         peaks = [costs.peak(rows, banding.upward) for number, rows in enumerate(bands) if number not in turns]
         return max(*peaks, 0, costs.loop_peak(bands, loops, banding.upward))
+
+    def _turns(self, banding: Banding) -> tuple[Turn, ...]:
+        if banding.lines:
+            return banding.turns()
+        costs = self._costs_of(banding.stage, banding.trimmed)
+        return tuple(Turn(costs.steps(rows), {}) for rows in banding.bands)
 
     def _stage(self, first: int, last: int) -> Stage | None:
         if (first, last) not in self.known:
@@ -245,16 +259,17 @@ class Proposer:
 
     def _tail_bytes(self, banding: Banding, loops: Sequence[range]) -> int:
         copies, tensor, node = self._prices
-        stage, costs = banding.stage, self._costs_of(banding.stage, banding.trimmed)
+        stage = banding.stage
         total = self.least_tail_bytes() - sum(copies[one.operator.index] for one in stage.layers)
         copy, is_explicit = node + 2 * tensor, self.pricer.form == EXPLICIT
         weights = 2 * len(stage.layers)
         total += len(loops) * (_LOOP_NODES * node + (_LOOP_TENSORS + weights) * tensor + _LOOP_BYTES)
         turns = {number for run in loops for number in run[1:]}
         wrong = 0
-        for number, rows in enumerate(banding.bands):
+        for number, (rows, turn) in enumerate(zip(banding.bands, self._turns(banding), strict=True)):
             if number not in turns:
-                cut = [index for index, _ in _cuts(stage, costs, rows)]
+                total += len(turn.kept) * (node + 2 * tensor)
+                cut = [index for index, _ in _cuts(stage, turn, rows)]
                 wrong += cut.count(stage.result)
                 total += sum(copies[one.operator.index] for one in stage.layers)
                 total += len(cut) * (copy if is_explicit else tensor)
@@ -264,15 +279,15 @@ class Proposer:
         return total
 
 
-def _cuts(stage: Stage, costs: StageCosts, rows: Rows) -> Iterator[tuple[int, Rows]]:
+def _cuts(stage: Stage, turn: Turn, rows: Rows) -> Iterator[tuple[int, Rows]]:
     there = {stage.source: Rows(0, stage.sizes[stage.source])}
     made = set()
-    for step in costs.steps(rows):
+    for step in turn.steps:
         for index, given in zip(step.layer.data, step.inputs, strict=True):
             if given != there[index] and (index, given) not in made:
                 made.add((index, given))
                 yield index, given
-        there[step.layer.output] = step.output
+        there[step.layer.output] = step.output.hull(turn.kept.get(step.layer.output))
     if there[stage.result] != rows:
         yield stage.result, rows
 

@@ -33,7 +33,8 @@ _NONE: Final = (1 << 60,)  # the promise of nothing
 
 Progress = Callable[[str], None]
 _Rank = Callable[[Choice], tuple[int, int, int]]
-_Kind = tuple[tuple[int, int, bool, frozenset[int], int], ...]  # all but the heights of the bands; how many loops
+# All but the heights of the bands: how many loops, and whether rows stay.
+_Kind = tuple[tuple[int, int, bool, frozenset[int], int, bool], ...]
 _Part = _Kind | tuple[tuple[int, int, bool], ...]  # of a choice: its kind, and each two stages in a row
 
 
@@ -204,7 +205,8 @@ class Search:
     def kind(self, bandings: Sequence[Banding]) -> _Kind:
         """See `_Kind`."""
         return tuple(
-            (one.stage.first, one.stage.last, one.upward, one.trimmed, len(self.pricer.loops(one))) for one in bandings
+            (one.stage.first, one.stage.last, one.upward, one.trimmed, len(self.pricer.loops(one)), one.lines)
+            for one in bandings
         )
 
     def parts(self, bandings: Sequence[Banding]) -> Iterator[_Part]:

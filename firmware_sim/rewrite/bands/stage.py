@@ -22,6 +22,20 @@ class Step:
     output: Rows
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a band does.
+
+    Attributes:
+        steps: its layers.
+        kept: rows of maps between the layers that the band before has left; none, unless rows stay
+            (`firmware_sim.rewrite.bands.lines`).
+    """
+
+    steps: tuple[Step, ...]
+    kept: Mapping[int, Rows]
+
+
 @dataclass(frozen=True)
 class Stage:
     """Layers from the tensor `source` to the tensor `result`, which nothing else connects.
@@ -128,6 +142,11 @@ class Stage:
     def macs(self, steps: Sequence[Step]) -> int:
         """Multiply-accumulates of a band."""
         return sum(step.layer.row_macs * step.output.height for step in steps)
+
+    @cached_property
+    def turned(self) -> dict[tuple[int, ...], tuple[Turn, ...] | None]:
+        """Bands with rows that stay by their heights, as far as they were asked for."""
+        return {}
 
     @cached_property
     def whole_macs(self) -> int:
