@@ -30,6 +30,7 @@ from machine import machine
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 3600
+RUNS, SLOW_S = 7, 5  # a conversion that takes less is repeated
 REBUILT_TOLERANCE = 1e-3
 """Of logits, in float, between a graph and the same graph in TensorFlow."""
 
@@ -95,10 +96,19 @@ class Subject:
 
 
 def converted(subject: Subject, converter: Converter, python: str) -> dict[str, Any]:
-    """Run a converter in its environment, and look at what it wrote.
+    """Run a converter in its environment, a quick one several times, and look at what it wrote.
 
-    Gives `problem`, in words, where there is no file; otherwise what is said of it, with the seconds of the processor.
+    Gives `problem`, in words, where there is no file; otherwise what is said of it, with the seconds of the processor: those
+    of the median run.
     """
+    rows = [_converted(subject, converter, python)]
+    while len(rows) < RUNS and rows[0].get("conversion_cpu_s", SLOW_S) < SLOW_S:
+        rows.append(_converted(subject, converter, python))
+    rows.sort(key=lambda row: row.get("conversion_cpu_s", SLOW_S))
+    return rows[len(rows) // 2]
+
+
+def _converted(subject: Subject, converter: Converter, python: str) -> dict[str, Any]:
     output = subject.folder / f"{converter.name}.tflite"
     output.unlink(missing_ok=True)
     paths = map(str, (*subject.inputs(converter.takes), output))

@@ -75,8 +75,11 @@ class Record(metaclass=_Kind):
 
     def replaced(self, **changes: Any) -> Self:
         """A copy with other values for some fields; `dataclasses.replace`, without loading it."""
-        fields = {name: changes.pop(name, getattr(self, name)) for name in self.__match_args__}
-        return type(self)(**fields, **changes)
+        kind = type(self)
+        values = [changes.pop(name) if name in changes else getattr(self, name) for name in kind.__match_args__]
+        if changes:
+            raise TypeError(f"{kind.__qualname__} has no field {', '.join(changes)}")
+        return kind(*values)
 
     def __setattr__(self, name: str, value: object) -> None:
         from dataclasses import FrozenInstanceError

@@ -35,8 +35,8 @@ python benchmarks/export_comparison.py build/NETWORK/model.safetensors --data ci
 
 Accuracy is that of LiteRT's reference kernels; its chance is half the 95% interval of the difference, on the same images.
 The arena is what TFLM uses on a 64-bit host. Conversion is the processor
-time of all threads from the network in memory to the bytes of the file, calibration included; the whole process has imports
-and reading on top.
+time of all threads from the network in memory to the bytes of the file, calibration included, in a fresh process;
+the whole process has imports and reading on top. Where a conversion takes less than 5 s, the median of seven is shown.
 """
 
 

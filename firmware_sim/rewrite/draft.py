@@ -11,7 +11,7 @@ that continues another's record is named in `DraftGraph.copies`; what is wholly 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -140,8 +140,7 @@ def model_of(draft: Draft) -> Model:
     Buffers, metadata and everything else that memory does not depend on are those of the file that the draft began with; a
     memory plan that it brings along is left out.
     """
-    return replace(
-        draft.model,
+    return draft.model.replaced(
         subgraphs=tuple(_numbered(graph, before) for before, graph in draft.sources()),
         metadata={name: data for name, data in draft.model.metadata.items() if name != METADATA},
     )
@@ -149,17 +148,18 @@ def model_of(draft: Draft) -> Model:
 
 def _numbered(graph: DraftGraph, before: Subgraph) -> Subgraph:
     numbers = {index: number for number, index in enumerate(sorted(graph.tensors))}
-    return replace(
-        before,
-        tensors=tuple(replace(graph.tensors[index], index=number) for index, number in numbers.items()),
+    tensors = [(number, graph.tensors[index]) for index, number in numbers.items()]
+    return before.replaced(
+        tensors=tuple([one if one.index == number else one.replaced(index=number) for number, one in tensors]),
         operators=tuple(
-            replace(
-                operator,
-                index=position,
-                inputs=tuple(_renumbered(operator.inputs, numbers)),
-                outputs=tuple(_renumbered(operator.outputs, numbers)),
-            )
-            for position, operator in enumerate(graph.operators)
+            [
+                operator.replaced(
+                    index=position,
+                    inputs=_renumbered(operator.inputs, numbers),
+                    outputs=_renumbered(operator.outputs, numbers),
+                )
+                for position, operator in enumerate(graph.operators)
+            ]
         ),
         inputs=tuple(numbers[index] for index in graph.inputs),
         outputs=tuple(numbers[index] for index in graph.outputs),
@@ -311,10 +311,10 @@ def _operator(
 ) -> Record:
     record = record.replaced(
         opcode_index=codes.numbers[record.integer("opcode_index")],
-        **{name: tuple(_renumbered(getattr(operator, name), numbers)) for name in ("inputs", "outputs")},
+        **{name: _renumbered(getattr(operator, name), numbers) for name in ("inputs", "outputs")},
     )
     if operator.intermediates:
-        record = record.replaced(intermediates=tuple(_renumbered(operator.intermediates, numbers)))
+        record = record.replaced(intermediates=_renumbered(operator.intermediates, numbers))
     changed = {name: value for name, value in operator.options.items() if before.options.get(name) != value}
     options = record.fields.get("builtin_options")
     if changed and isinstance(options, Record):
@@ -325,13 +325,13 @@ def _operator(
 def _new_operator(operator: Operator, numbers: Mapping[int, int], codes: _Codes) -> Record:
     return operator_record(operator).replaced(
         opcode_index=codes.added(operator),
-        inputs=tuple(_renumbered(operator.inputs, numbers)),
-        outputs=tuple(_renumbered(operator.outputs, numbers)),
+        inputs=_renumbered(operator.inputs, numbers),
+        outputs=_renumbered(operator.outputs, numbers),
     )
 
 
-def _renumbered(indices: tuple[int, ...], numbers: Mapping[int, int]) -> Iterator[int]:
-    return (numbers[index] if index >= 0 else index for index in indices)
+def _renumbered(indices: tuple[int, ...], numbers: Mapping[int, int]) -> tuple[int, ...]:
+    return tuple([numbers[index] if index >= 0 else index for index in indices])
 
 
 def _signature(record: Record, numbers: list[dict[int, int]]) -> Record:

@@ -261,7 +261,7 @@ class _Writer(Pieces):
             top, bottom, left, right = one.margins
             rows = top if band.start == 0 else 0, bottom if band.end == one.reach.size else 0
             replaced[1] = self.constant((0, 0, *rows, left, right, 0, 0), (4, 2))
-        return replace(operator, inputs=tuple(replaced), outputs=(output,))
+        return operator.replaced(inputs=tuple(replaced), outputs=(output,))
 
     def cut(
         self, index: int, made: int, there: Rows, rows: Rows, slices: dict[tuple[int, Rows], int], number: int

@@ -5,7 +5,7 @@ with inputs that die there. A plan may need more, where what is free is not in o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
@@ -33,7 +33,7 @@ class Distances:
             tensors = {index: self.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0}
             for index, count in zip((*layer.data, layer.output), (*heights, out), strict=True):
                 whole = tensors[index]
-                tensors[index] = replace(whole, shape=(1, count, *whole.shape[2:]))
+                tensors[index] = whole.replaced(shape=(1, count, *whole.shape[2:]))
             chosen = rules(operator, tensors, self.kernels)
             self.known[key] = {index: distance_bytes(chosen, index) for index in layer.data}
         return self.known[key]

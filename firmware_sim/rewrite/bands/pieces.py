@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -65,7 +65,7 @@ class Pieces:
         shape = (1, rows.height, *whole.shape[2:])
         made = self.next
         self.next += 1
-        self.tensors[made] = replace(whole, index=made, name=f"{whole.name};{what}{number}", shape=shape)
+        self.tensors[made] = whole.replaced(index=made, name=f"{whole.name};{what}{number}", shape=shape)
         self.copies[made] = self.copies.get(index, index)
         return made
 

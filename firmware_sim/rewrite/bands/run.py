@@ -22,8 +22,7 @@ from firmware_sim.rewrite.bands.pricing import Price, Pricer
 from firmware_sim.rewrite.bands.reasons import reason_against, unfit
 from firmware_sim.rewrite.bands.search import Goal, Progress, Search, ladder
 from firmware_sim.rewrite.clean import clean
-from firmware_sim.rewrite.draft import Draft, finish, model_of, open_draft
-from firmware_sim.rewrite.floor import floor_bytes
+from firmware_sim.rewrite.draft import Draft, finish, open_draft
 from firmware_sim.rewrite.fold_padding import fold_padding
 from firmware_sim.rewrite.int8_input import with_int8_input
 from firmware_sim.rewrite.order_costs import order_costs
@@ -220,7 +219,7 @@ def _finished(plain: Shrunk, price: Price, pricer: Pricer, old: Reports, name: s
         passes=(*passes, replace(_use("bands", new[profile]), macs=price.macs)),
         builds=tuple(BuildUse.of(build, old[build], new[build]) for build in old),
         bound_bytes=price.bound_bytes,
-        floor_bytes=floor_bytes(model_of(pricer.draft_of(price.bandings))),
+        floor_bytes=None,
         libraries=stored.safe_libraries(model),
         notes=tuple(note for note in plain.notes if not note.startswith("nothing to gain")),
         inputs=plain.inputs,

@@ -26,6 +26,7 @@ _MOST_RUNGS: Final = 12  # of the ladder that are priced for its sake
 _STARTS: Final = 10  # choices that are changed a little
 _WORK: Final = 12_000  # operators priced in all
 _PATIENCE: Final = 30  # choices priced, one after the other, of which none is better
+_LESS_PATIENCE: Final = 10  # the same without loops, where loops come next
 _BOREDOM: Final = 0.0005  # of what is reckoned, for each choice of a kind that was no better: others get their turn
 _DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with several inputs may be below
 
@@ -142,18 +143,22 @@ class Search:
         need not be looked at. What hopes to be better for all that comes last.
         """
         wanted = {choice.bandings: choice for choice in choices if self.is_wanted(choice, in_loops)}
-        left = _WORK
+        left, patience = _WORK, _PATIENCE
+        if not in_loops and self.pricer.form == LOOP:
+            patience = _LESS_PATIENCE
         for hope in (self.likely, self.hope):
-            left = self.walk(wanted, in_loops, hope, left)
+            left = self.walk(wanted, in_loops, hope, left, patience)
 
-    def walk(self, choices: Mapping[tuple[Banding, ...], Choice], in_loops: bool, hope: _Rank, left: int) -> int:
+    def walk(
+        self, choices: Mapping[tuple[Banding, ...], Choice], in_loops: bool, hope: _Rank, left: int, patience: int
+    ) -> int:
         """Price choices of which there is hope, and small changes of the best; gives what is left of the operators."""
         waiting = dict(choices)
         changed: set[tuple[Banding, ...]] = set()
         failures = 0
         allowed = (self.goal.rank(price) for price in self.all_known() if self.goal.allows(price))
         best: tuple[int, ...] = min(allowed, default=_NONE)
-        while left > 0 and failures < _PATIENCE:
+        while left > 0 and failures < patience:
             for start in self.starts():
                 if start.bandings not in changed:
                     changed.add(start.bandings)
