@@ -30,7 +30,8 @@ INPUTS: Final = (EXTREMES, 0)
 """Which inputs are compared (`firmware_sim.run.feed`): a random one and the lowest one."""
 
 _RUNS: Final = 2  # on one interpreter
-_MACS_PER_WORKER: Final = 20_000_000_000  # of all runs together: half a minute, all tensors of a MobileNetV2 1.0 at 224 pixels
+# Of all runs together: half a minute. A MobileNetV2 1.0 at 224 pixels takes less.
+_MACS_PER_WORKER: Final = 20_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
