@@ -35,8 +35,11 @@ def test_a_line_holds_the_measured_figures(row):
 def test_what_loses_is_marked(row):
     (own,) = (other for other in ROWS if other["network"] == row["network"] and other["converter"] == "sapool")
     line = re.findall(rf"^\| {row['converter']} \| (.*) \|$", SECTIONS[row["network"]], re.MULTILINE)[1]
-    accuracy, operators, arena, time = (not cell.startswith("**no**") for cell in line.split(" | "))
-    assert accuracy == (float(row["int8_accuracy"]) <= float(own["int8_accuracy"]))
+    cells = line.split(" | ")
+    accuracy, operators, arena, time = (not cell.startswith("**no**") for cell in cells)
+    ahead = 100 * (float(own["int8_accuracy"]) - float(row["int8_accuracy"]))
+    assert accuracy == (ahead >= -float(row["chance"]))
+    assert cells[0].startswith("yes") == (ahead >= 0)
     assert operators == (int(own["operators"]) <= int(row["operators"]))
     assert arena == (bool(row["refused"]) or int(own["arena_bytes"]) <= int(row["arena_bytes"]))
     assert time == (5 * float(own["conversion_cpu_s"]) <= float(row["conversion_cpu_s"]))
