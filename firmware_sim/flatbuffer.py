@@ -102,14 +102,13 @@ class Buffer:
         Raises:
             ModelError: it does not lie inside the file, or the allowance is used up.
         """
-        self._left -= _TABLE_BYTES
+        self.spend(_TABLE_BYTES)
         try:
             vtable = position - _I32.unpack_from(self.data, position)[0]
         except (struct.error, OverflowError):
             raise _outside(position, self._size) from None
         slots = self._vtables.get(vtable)
-        if slots is None or self._left < 0:
-            self.spend(0)
+        if slots is None:
             slots = self._vtables[vtable] = self.vtable(vtable, position)
         return Table(self, position, slots)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from exporters.graph import Shape
 from exporters.lower.builder import Builder
 from exporters.lower.registry import register, register_function
 from exporters.lower.value import Value
@@ -141,8 +143,7 @@ def mean(builder: Builder, x: Value, dim: Any = None, keepdim: bool = False, *, 
         y = builder.pool(x, "AVERAGE_POOL_2D", window, window)
     else:
         raise builder.refuse(f"a mean over {dim} of {list(shape)} is not supported", "use mean((2, 3))")
-    kept = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
-    return y.seen_as(kept if keepdim else tuple(n for axis, n in enumerate(shape) if axis not in axes))
+    return _reduced(y, shape, axes, keepdim)
 
 
 @register_function(torch.amax, methods=("amax",))
@@ -153,8 +154,13 @@ def amax(builder: Builder, x: Value, dim: Any = (), keepdim: bool = False) -> Va
         raise builder.refuse(f"amax over {dim} of {list(x.torch_shape)} is not supported", "use amax((2, 3))")
     window = (x.shape[1] if 2 in axes else 1, x.shape[2] if 3 in axes else 1)
     y = builder.pool(x, "MAX_POOL_2D", window, window)
-    kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.torch_shape))
-    return y.seen_as(kept if keepdim else tuple(n for axis, n in enumerate(x.torch_shape) if axis not in axes))
+    return _reduced(y, x.torch_shape, axes, keepdim)
+
+
+def _reduced(y: Value, shape: Shape, axes: Collection[int], keepdim: bool) -> Value:
+    """What is left of a tensor of that shape, as torch sees it."""
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
+    return y.seen_as(kept if keepdim else tuple(n for axis, n in enumerate(shape) if axis not in axes))
 
 
 @register(nn.Upsample)

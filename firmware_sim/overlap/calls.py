@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from firmware_sim.lifetimes import called
-from firmware_sim.memory.elements import tensor_bytes
 from firmware_sim.model import Model, Operator, Subgraph, Tensor
-from firmware_sim.overlap.replay import Damage, replay
+from firmware_sim.overlap.replay import Damage, meet, replay
 
 
 def replay_calls(model: Model, places: Sequence[Mapping[int, int]], kernels: str | None) -> tuple[Damage, ...]:
@@ -58,12 +57,8 @@ class _Whole:
         for operator in self._operators:
             for output in operator.outputs:
                 for index in self._inside.get(operator.index, ()):
-                    if output in self.places and self._meet(index, output):
+                    if output in self.places and meet(self.tensors, self.places, index, output):
                         yield Damage(operator.index, index, output)
-
-    def _meet(self, one: int, other: int) -> bool:
-        first, second = self.places[one], self.places[other]
-        return first < second + tensor_bytes(self.tensors[other]) and second < first + tensor_bytes(self.tensors[one])
 
 
 def _reached(model: Model, operator: Operator) -> list[int]:

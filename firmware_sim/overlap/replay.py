@@ -94,6 +94,12 @@ def replay(
     return tuple(dict.fromkeys(found))
 
 
+def meet(tensors: Sequence[Tensor], places: Mapping[int, int], one: int, other: int) -> bool:
+    """Two tensors share bytes."""
+    first, second = places[one], places[other]
+    return first < second + tensor_bytes(tensors[other]) and second < first + tensor_bytes(tensors[one])
+
+
 def _handled_bytes(
     subgraph: Subgraph, tensors: Sequence[Tensor], places: Mapping[int, int], storages: Sequence[Storage]
 ) -> int:
@@ -121,8 +127,7 @@ class _Memory:
 
     def meet(self, one: int, other: int) -> bool:
         """Two tensors share bytes."""
-        first, second = self.places[one], self.places[other]
-        return first < second + tensor_bytes(self.tensors[other]) and second < first + tensor_bytes(self.tensors[one])
+        return meet(self.tensors, self.places, one, other)
 
     def fresh(self, index: int, operator: int) -> Bytes:
         """Numbers that nothing else has."""

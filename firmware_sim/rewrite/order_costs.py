@@ -35,9 +35,10 @@ def order_costs(model: Model, kernels: str, builds: Sequence[Profile] | None = N
     tensors = [buffer for buffer in buffers if buffer.kind == "tensor"]
     sizes = {buffer.index: buffer.request.size_bytes for buffer in tensors if buffer.subgraph == 0}
     called = [buffer.request for buffer in tensors if buffer.subgraph != 0]
+    inside = _called_bytes(called, times) if called else {}
     scratch: dict[int, int] = {}
     for one in tails:
-        needs = _called_bytes(called, times) if called else {}
+        needs = dict(inside)
         for request in one.scratch:
             if request.subgraph == 0:
                 needs[request.operator] = needs.get(request.operator, 0) + round_up(request.bytes)

@@ -15,7 +15,7 @@ from firmware_sim.memory.offline import RECORD
 from firmware_sim.model import read
 from firmware_sim.overlap import stored
 from firmware_sim.overlap.plan import HeadPlan, plan, profiles_of
-from firmware_sim.overlap.rules import ANY
+from firmware_sim.overlap.rules import ANY, class_of
 from firmware_sim.profiles import Profile
 from firmware_sim.rewrite.acceptance import check
 from firmware_sim.rewrite.clean import clean
@@ -215,7 +215,9 @@ class _Run:
         """
         before = self.arenas(content)
         outcomes: list[_Outcome] = []
-        for builds in (self.builds, (self.profile,))[: len(self.builds)]:
+        # Only kernel libraries differ in their scratch buffers.
+        libraries = {class_of(build) for build in self.builds}
+        for builds in (self.builds, (self.profile,))[: len(libraries)]:
             for chain in _CHAINS:
                 stages = self.rewritten(content, chain, builds)
                 outcomes.append(self.planned(content, stages, builds))
@@ -276,8 +278,8 @@ class _Run:
         if content not in self.known:
             draft = self.drafts.get(content)
             model = draft.model if draft else read(content, name=self.name)
-            macs = sum(costs.macs(operator, s.tensors) for s in model.subgraphs for operator in s.operators)
-            self.known[content] = _Known({build.id: arena(model, build) for build in self.builds}, macs)
+            arenas = {build.id: arena(model, build) for build in self.builds}
+            self.known[content] = _Known(arenas, costs.model_macs(model))
         return self.known[content]
 
     def use(self, name: str, content: bytes) -> PassUse:
