@@ -15,6 +15,8 @@ from exporters.errors import ExportError
 from exporters.graph import Graph, Operator
 from exporters.lower.padding import Window
 
+_FEW_PIXELS: Final = 4096  # of all examples; a product of matrices is quicker there, and needs no preparation
+
 Observe = Callable[[str, torch.Tensor], None]
 Batch = NDArray[np.float32] | Sequence[NDArray[np.float32]]
 
@@ -128,6 +130,13 @@ def spacing(op: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
 def _conv(op: Operator, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     stride, dilation = spacing(op)
     depthwise = op.op == "DEPTHWISE_CONV_2D"
+    if (
+        not depthwise
+        and weight.shape[1:] == (1, 1, x.shape[3])
+        and stride == (1, 1)
+        and x[..., 0].numel() <= _FEW_PIXELS
+    ):
+        return F.linear(x, weight.flatten(1), bias)
     kernel = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
     groups = x.shape[3] if depthwise else x.shape[3] // weight.shape[3]
     nchw = x.permute(0, 3, 1, 2)

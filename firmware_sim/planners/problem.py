@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd
+from typing import Final, NamedTuple
 
 from firmware_sim.planners.base import BufferRequest
 
+_NONE: Final = -(1 << 62)  # less than any distance
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+
+class Segment(NamedTuple):
     """Bytes `start` up to (not including) `end` of a block, in use from time `first` to `last`, both included."""
 
     start: int
@@ -45,8 +47,7 @@ class Block:
         return cls(size_bytes, (Segment(0, size_bytes, first, last),))
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A segment of a block, by their positions."""
 
     block: int
@@ -113,40 +114,39 @@ def problem(blocks: Sequence[Block], allowances: Sequence[Allowance] = ()) -> Pr
 
     Blocks are as far apart as the two of their segments that are in use together demand the most.
     """
-    allowed = {(a.upper, a.lower): a.distance_bytes for a in allowances}
+    allowed: dict[Part, dict[Part, int]] = {}
+    for one in allowances:
+        allowed.setdefault(one.upper, {})[one.lower] = one.distance_bytes
     apart: dict[tuple[int, int], int] = {}
     by_start = sorted(
         ((s.first, number, position, s) for number, b in enumerate(blocks) for position, s in enumerate(b.segments)),
         key=lambda entry: entry[:3],
     )
-    active: list[tuple[Part, Segment]] = []
+    nothing: dict[Part, int] = {}
+    active: list[tuple[Part, Segment, dict[Part, int]]] = []
     for _, number, position, segment in by_start:
-        here = Part(number, position)
-        active = [entry for entry in active if entry[1].last >= segment.first]
-        if segment.end > segment.start:
-            for part, other in active:
+        start, end, first, _ = segment
+        active = [entry for entry in active if entry[1].last >= first]
+        if end > start:
+            here = Part(number, position)
+            mine = allowed.get(here, nothing)
+            for part, other, others in active:
                 if part.block != number:
-                    _keep_apart(apart, (here, segment), (part, other), allowed)
-                    _keep_apart(apart, (part, other), (here, segment), allowed)
-            active.append((here, segment))
+                    above = other.start - start + mine[part] if part in mine else other.end - start
+                    below = start - other.start + others[here] if here in others else end - other.start
+                    key = number, part.block
+                    if above > apart.get(key, _NONE):
+                        apart[key] = above
+                    key = part.block, number
+                    if below > apart.get(key, _NONE):
+                        apart[key] = below
+            active.append((here, segment, mine))
     return Problem(tuple(block.size_bytes for block in blocks), apart, _moments(blocks))
 
 
 def plain_problem(requests: Sequence[BufferRequest]) -> Problem:
     """The problem without overlaps, as TFLM sees it. Places that are already decided are not kept."""
     return problem([Block.whole(request.size_bytes, request.first, request.last) for request in requests])
-
-
-def _keep_apart(
-    apart: dict[tuple[int, int], int],
-    upper: tuple[Part, Segment],
-    lower: tuple[Part, Segment],
-    allowed: Mapping[tuple[Part, Part], int],
-) -> None:
-    (upper_part, above), (lower_part, below) = upper, lower
-    distance = allowed.get((upper_part, lower_part), below.end - below.start) + below.start - above.start
-    key = upper_part.block, lower_part.block
-    apart[key] = max(apart.get(key, distance), distance)
 
 
 def _moments(blocks: Sequence[Block]) -> tuple[tuple[tuple[int, int], ...], ...]:

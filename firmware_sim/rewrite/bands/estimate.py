@@ -47,16 +47,13 @@ class StageCosts:
     trimmed: frozenset[int]
     distances: Distances
     scratch: Mapping[int, int]
-    _steps: dict[Rows, tuple[Step, ...]] = field(default_factory=dict)
     _reads: dict[Rows, Rows] = field(default_factory=dict)
     _peaks: dict[tuple[Rows, bool], int] = field(default_factory=dict)
     _turns: dict[Rows, int] = field(default_factory=dict)
 
     def steps(self, wanted: Rows) -> tuple[Step, ...]:
         """See `Stage.steps`."""
-        if wanted not in self._steps:
-            self._steps[wanted] = self.stage.steps(wanted, self.trimmed, is_checked=False)
-        return self._steps[wanted]
+        return self.stage.steps(wanted, self.trimmed, is_checked=False)
 
     def macs(self, wanted: Rows) -> int:
         """Multiply-accumulates of a band."""

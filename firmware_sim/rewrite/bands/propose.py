@@ -71,6 +71,7 @@ class Proposer:
     costs: dict[tuple[int, int, frozenset[int]], StageCosts] = field(default_factory=dict)
     chosen: dict[tuple[int, int, int, bool, bool], list[Choice]] = field(default_factory=dict)
     lines: dict[Stage, list[Choice]] = field(default_factory=dict)
+    alone: dict[Banding, Choice] = field(default_factory=dict)
 
     @cached_property
     def cuts(self) -> Cuts:
@@ -227,6 +228,11 @@ class Proposer:
         return found.then(Choice(max(self.peaks[position:], default=0), 0, 0, ()))
 
     def _choice(self, banding: Banding) -> Choice:
+        if banding not in self.alone:
+            self.alone[banding] = self._reckoned(banding)
+        return self.alone[banding]
+
+    def _reckoned(self, banding: Banding) -> Choice:
         extra = sum(banding.stage.macs(turn.steps) for turn in self._turns(banding)) - banding.stage.whole_macs
         loops = self.pricer.loops(banding)
         return Choice(self._head_bytes(banding, loops), self._tail_bytes(banding, loops), extra, (banding,))

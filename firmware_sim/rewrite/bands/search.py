@@ -25,8 +25,9 @@ _BEYOND: Final = 4.0  # times the multiplications allowed: what the ladder looks
 _MOST_RUNGS: Final = 12  # of the ladder that are priced for its sake
 _STARTS: Final = 10  # choices that are changed a little
 _WORK: Final = 12_000  # operators priced in all
-_PATIENCE: Final = 30  # choices priced, one after the other, of which none is better
+_PATIENCE: Final = 16  # choices priced, one after the other, of which none is better
 _LESS_PATIENCE: Final = 10  # the same without loops, where loops come next
+_LAST_PATIENCE: Final = 8  # the same for choices of which there is little hope
 _BOREDOM: Final = 0.0005  # of what is reckoned, for each choice of a kind that was no better: others get their turn
 _DOUBT: Final = 0.995  # of what is reckoned, which outputs that share with several inputs may be below
 
@@ -71,7 +72,7 @@ class Search:
     rivals: Sequence[Price] = ()
     proposer: Proposer = field(init=False)
     more_bytes: dict[_Part, int] = field(default_factory=dict)  # than reckoned, at least, for choices with such a part
-
+    kinds: dict[tuple[Banding, ...], _Kind] = field(default_factory=dict)
     vain: Counter[_Kind] = field(default_factory=Counter)  # choices of a kind priced since one was the best
 
     def __post_init__(self) -> None:
@@ -143,11 +144,9 @@ class Search:
         need not be looked at. What hopes to be better for all that comes last.
         """
         wanted = {choice.bandings: choice for choice in choices if self.is_wanted(choice, in_loops)}
-        left, patience = _WORK, _PATIENCE
-        if not in_loops and self.pricer.form == LOOP:
-            patience = _LESS_PATIENCE
-        for hope in (self.likely, self.hope):
-            left = self.walk(wanted, in_loops, hope, left, patience)
+        patience = _LESS_PATIENCE if not in_loops and self.pricer.form == LOOP else _PATIENCE
+        left = self.walk(wanted, in_loops, self.likely, _WORK, patience)
+        self.walk(wanted, in_loops, self.hope, left, _LAST_PATIENCE)
 
     def walk(
         self, choices: Mapping[tuple[Banding, ...], Choice], in_loops: bool, hope: _Rank, left: int, patience: int
@@ -207,14 +206,16 @@ class Search:
                 self.more_bytes[part] = min(self.more_bytes.get(part, more), more)
         return price
 
-    def kind(self, bandings: Sequence[Banding]) -> _Kind:
+    def kind(self, bandings: tuple[Banding, ...]) -> _Kind:
         """See `_Kind`."""
-        return tuple(
-            (one.stage.first, one.stage.last, one.upward, one.trimmed, len(self.pricer.loops(one)), one.lines)
-            for one in bandings
-        )
+        if bandings not in self.kinds:
+            self.kinds[bandings] = tuple(
+                (one.stage.first, one.stage.last, one.upward, one.trimmed, len(self.pricer.loops(one)), one.lines)
+                for one in bandings
+            )
+        return self.kinds[bandings]
 
-    def parts(self, bandings: Sequence[Banding]) -> Iterator[_Part]:
+    def parts(self, bandings: tuple[Banding, ...]) -> Iterator[_Part]:
         """What a choice has in common with others: two stages of which the one leaves rows where the other wants room."""
         yield self.kind(bandings)
         stages = [(one.stage.first, one.stage.last, one.upward) for one in bandings]

@@ -19,6 +19,9 @@ def repeated(banding: Banding) -> tuple[range, ...]:
 
     Those of at least three bands: a loop has operators of its own.
     """
+    heights = banding.heights
+    if all(len(set(heights[number : number + _LEAST_LOOPS])) > 1 for number in range(len(heights) - _LEAST_LOOPS + 1)):
+        return ()
     shapes = list(_shapes(banding))
     runs = []
     start = 0

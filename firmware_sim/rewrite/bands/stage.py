@@ -100,6 +100,18 @@ class Stage:
                 wrong rows included, where their windows allow it, which saves an operator that cuts.
             is_checked: make sure that these rows come out right; not for a mere estimate.
         """
+        if is_checked:
+            return self._steps(wanted, trimmed, is_checked=True)
+        if (wanted, trimmed) not in self._estimated:
+            self._estimated[wanted, trimmed] = self._steps(wanted, trimmed, is_checked=False)
+        return self._estimated[wanted, trimmed]
+
+    @cached_property
+    def _estimated(self) -> dict[tuple[Rows, frozenset[int]], tuple[Step, ...]]:
+        """Steps that were not checked, of which a search asks the same time and again."""
+        return {}
+
+    def _steps(self, wanted: Rows, trimmed: frozenset[int], *, is_checked: bool) -> tuple[Step, ...]:
         needs, bands = self._needs(wanted)
         there: dict[int, Rows] = {self.source: Rows(0, self.sizes[self.source])}
         steps = []
