@@ -15,7 +15,7 @@ from exporters.errors import ExportError
 from exporters.graph import Graph, Operator
 from exporters.lower.padding import Window
 
-_FEW_PIXELS: Final = 4096  # of all examples; a product of matrices is quicker there, and needs no preparation
+_FEW_PIXELS: Final = 8192  # of all examples; a product of matrices is quicker there, and needs no preparation
 
 Observe = Callable[[str, torch.Tensor], None]
 Batch = NDArray[np.float32] | Sequence[NDArray[np.float32]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from firmware_sim.schema import FILE_IDENTIFIER, Field
 
@@ -22,6 +22,8 @@ _FORMATS: Final = {
     "bool": "?", "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q",
     "uint64": "Q", "float32": "f", "float64": "d",
 }  # fmt: skip
+_OFFSET: Final = "O"  # the format of the position of another piece
+_MOST_ALIGNED: Final = 8  # of scalars
 
 
 class FlatbufferWriter:
@@ -45,22 +47,20 @@ class FlatbufferWriter:
             values: scalars, and positions of strings, vectors and tables, by the names of the slots.
         """
         start = self.used_bytes
-        places: dict[int, int] = {}
+        slots, formats, given = [], [], []
         for name, value in values.items():
             field = fields[name]
-            if field.default is None:
-                place = self.take(OFFSET_BYTES)
-                self.put("I", (place - value,), place)
-            elif value != field.default:
-                place = self.take(_struct(_FORMATS[field.kind]).size)
-                self.put(_FORMATS[field.kind], (value,), place)
-            else:
-                continue
-            places[field.slot] = place
-        end = self.take(OFFSET_BYTES)
-        slots = [places.get(slot, 0) for slot in range(max(places, default=-1) + 1)]
-        vtable = self.vtable((end - start, *(place and end - place for place in slots)))
-        self.put("i", (vtable - end,), end)
+            if value != field.default:  # an offset has none
+                slots.append(field.slot)
+                formats.append(_OFFSET if field.default is None else _FORMATS[field.kind])
+                given.append(value)
+        shape = _shape(tuple(slots), "".join(formats), start % _MOST_ALIGNED)
+        self.used_bytes = end = start + shape.size
+        self.largest_alignment = max(self.largest_alignment, shape.alignment)
+        numbers = [self.vtable(shape.vtable) - end]
+        for place, kind, value in zip(reversed(shape.places), reversed(formats), reversed(given), strict=True):
+            numbers.append(start + place - value if kind == _OFFSET else value)
+        self.put(shape.layout, numbers, end)
         return end
 
     def string(self, value: str | bytes) -> int:
@@ -90,8 +90,8 @@ class FlatbufferWriter:
         self.align(self.largest_alignment, OFFSET_BYTES + len(FILE_IDENTIFIER))
         self.used_bytes += len(FILE_IDENTIFIER)
         self.put("4s", (FILE_IDENTIFIER,), self.used_bytes)
-        place = self.take(OFFSET_BYTES)
-        self.put("I", (place - root,), place)
+        self.used_bytes += OFFSET_BYTES
+        self.put("I", (self.used_bytes - root,), self.used_bytes)
         return self.content()
 
     # ---- where the pieces are -------------------------------------------------------------------------------------
@@ -101,12 +101,6 @@ class FlatbufferWriter:
         if size > self.largest_alignment:
             self.largest_alignment = size
         self.used_bytes += -(self.used_bytes + following) % size
-
-    def take(self, size: int) -> int:
-        """The position of a scalar of that size."""
-        self.align(size, 0)
-        self.used_bytes += size
-        return self.used_bytes
 
     def room(self, count: int, size: int, alignment: int) -> int:
         """The position of a vector of `count` elements in `size` bytes."""
@@ -154,6 +148,36 @@ class FlatbufferWriter:
 def scalar_bytes(kind: str) -> int:
     """Size of a scalar in a file."""
     return _struct(_FORMATS[kind]).size
+
+
+class _Shape(NamedTuple):
+    """How a table lies behind what was written before: its size with padding, how far from there each slot is, what it is
+    aligned to, its numbers from the beginning, and its vtable."""
+
+    size: int
+    places: tuple[int, ...]
+    alignment: int
+    layout: str
+    vtable: tuple[int, ...]
+
+
+@cache
+def _shape(slots: tuple[int, ...], formats: str, start: int) -> _Shape:
+    """The shape of a table with these slots, in the order of writing, behind `start` bytes."""
+    codes = formats.replace(_OFFSET, "I") + "i"  # at last, and so in front, where its vtable is
+    used, alignment, layout = start, 1, ""
+    places = []
+    for code in codes:
+        size = _struct(code).size
+        padding = -used % size
+        used += padding + size
+        alignment = max(alignment, size)
+        places.append(used - start)
+        layout = f"{code}{padding}x{layout}"
+    end = places.pop()
+    known = dict(zip(slots, places, strict=True))
+    entries = [known.get(slot, 0) for slot in range(max(slots, default=-1) + 1)]
+    return _Shape(end, tuple(places), alignment, layout, (end, *(place and end - place for place in entries)))
 
 
 @cache

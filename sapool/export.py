@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,8 @@ from sapool.metadata import Notes
 from sapool.spec import ModelSpec, parse
 
 Files = dict[str, bytes]
-_BATCH = 64
+_BATCH_PIXELS: Final = 1 << 17  # of all images of a batch: with more, maps do not stay in the caches
+_LEAST_BATCH: Final = 8
 
 
 def to_tflite(
@@ -175,5 +177,6 @@ def _input_shape(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> tuple[int
 
 
 def _batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, len(images), _BATCH):
-        yield preprocessing.to_float(images[start : start + _BATCH])
+    count = max(_BATCH_PIXELS // (images.shape[1] * images.shape[2]), _LEAST_BATCH)
+    for start in range(0, len(images), count):
+        yield preprocessing.to_float(images[start : start + count])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from exporters.graph import Graph
 from exporters.quantize.estimators import DEFAULT, Estimator, estimator
 from exporters.quantize.span import Range
 
+_LEARNT_BYTES: Final = 31 << 20
 _Channels = NDArray[np.float32]
 
 Witness = Callable[[Batch, tuple[NDArray[np.float32], ...]], None]
@@ -116,6 +118,7 @@ def observe(
             estimators[name] = make()
         estimators[name].add(values, low, high)
 
+    _keep_pages()
     count = 0
     for batch in batches:
         outputs = run(graph, batch, keep)
@@ -127,6 +130,15 @@ def observe(
     if not count:
         raise ExportError("no calibration data", hint="give a few hundred typical inputs")
     return {name: known.range() for name, known in estimators.items()}
+
+
+def _keep_pages() -> None:
+    """Let maps lie where earlier ones were: asking the system for new pages takes as long as computing small maps.
+
+    glibc gives back what is free unless something larger was freed before; it learns that up to 32 MiB (mallopt(3),
+    M_MMAP_THRESHOLD). Other allocators do not care.
+    """
+    torch.empty(_LEARNT_BYTES, dtype=torch.uint8)
 
 
 def _extremes(values: torch.Tensor) -> tuple[_Channels, _Channels]:
