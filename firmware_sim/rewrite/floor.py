@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from firmware_sim.lifetimes import called
 from firmware_sim.memory.elements import tensor_bytes
-from firmware_sim.model import Model
+from firmware_sim.model import Model, Subgraph
 from firmware_sim.rewrite.draft import DraftGraph
 from firmware_sim.rewrite.reorder import Costs, reorder
 
@@ -18,11 +19,19 @@ _VIEWS: Final = frozenset({"EXPAND_DIMS", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V"
 _EVERYTHING: Final = 1 << 60
 
 
-def floor_bytes(model: Model) -> int | None:
-    """The least head of a model: the most bytes in use between two operators, in the best order; None with subgraphs."""
-    if len(model.subgraphs) != 1:
-        return None
-    (subgraph,) = model.subgraphs
+def floor_bytes(model: Model) -> int:
+    """The least head of a model: the most bytes in use between two operators, in the best order.
+
+    Of subgraphs that operators call, each is counted by itself.
+    """
+    running = [0]
+    for number in running:
+        callees = (callee for operator in model.subgraphs[number].operators for callee in called(operator))
+        running += [callee for callee in dict.fromkeys(callees) if callee not in running]
+    return max(_floor_bytes(model.subgraphs[number]) for number in running)
+
+
+def _floor_bytes(subgraph: Subgraph) -> int:
     tensors = {tensor.index: tensor for tensor in subgraph.tensors}
     graph = DraftGraph(tensors, subgraph.operators, subgraph.inputs, subgraph.outputs)
     views = {index for operator in graph.operators if operator.op in _VIEWS for index in operator.outputs}

@@ -86,7 +86,7 @@ class Shrunk:
         bound_bytes: no plan of the new file, with these overlaps, has a lower head in the build of the class with the
             largest scratch buffers; None without a plan.
         floor_bytes: no plan of the new file that keeps tensors whole has a lower head, whatever the order and the kernels;
-            None with several subgraphs, and with bands, which do not keep them whole.
+            None with bands, which do not keep them whole.
         libraries: kernel libraries that the plan is safe with, by replay.
         notes: what a user has to know.
         inputs: inputs that have become int8, so that the application has to quantise them.

@@ -10,6 +10,7 @@ import pytest
 from support.tflite_files import Graph, Op, T, tflite
 
 from firmware_sim import memreport, read
+from firmware_sim.memory.elements import tensor_bytes
 from firmware_sim.model import Model
 from firmware_sim.overlap import stored
 from firmware_sim.overlap.calls import replay_calls
@@ -151,6 +152,16 @@ def test_tflm_computes_the_same_in_less(name: str, kernels: str):
     assert shrunk.after.arena.head_bytes < shrunk.before.arena.head_bytes
     proof = prove(FILES[name], shrunk.content, name=name)
     assert (proof.head_bytes, proof.total_bytes) == (shrunk.after.arena.head_bytes, shrunk.after.arena.total_bytes)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_floor_is_between_the_largest_tensor_that_is_computed_and_the_head(name: str):
+    shrunk = shrink(FILES[name], kernels="reference", name=name)
+    subgraphs = read(FILES[name]).subgraphs
+    computed = [one.tensors[index] for one in subgraphs for operator in one.operators for index in operator.outputs]
+    largest = max(tensor_bytes(tensor) for tensor in computed if not tensor.is_variable)
+    assert shrunk.floor_bytes is not None
+    assert largest <= shrunk.floor_bytes <= shrunk.after.arena.head_bytes
 
 
 def test_a_variable_is_read_next_to_where_it_is_needed():
