@@ -43,7 +43,7 @@ def stage_of(draft: Draft, first: int, last: int) -> Stage:
 
 
 def line_banding(data: st.DataObject, draft: Draft) -> Banding:
-    """All layers but the last in bands of mostly one height, whose rows stay."""
+    """All layers but the last in bands of mostly one height, whose rows stay, those of some maps excepted."""
     stage = stage_of(draft, 0, len(draft.graphs[0].operators) - 2)
     height = data.draw(st.integers(1, max(stage.rows // 5, 1)))
     heights = [data.draw(st.integers(1, max(stage.rows // 3, 1)))]
@@ -52,8 +52,12 @@ def line_banding(data: st.DataObject, draft: Draft) -> Banding:
         heights.append(min(height, stage.rows - last - sum(heights)))
     if sum(heights) < stage.rows:
         heights.append(stage.rows - sum(heights))
-    assume(turns(stage, heights) is not None)
-    return Banding(stage, tuple(heights), in_loops=True, lines=True)
+    found = turns(stage, heights)
+    assume(found is not None)
+    kept = sorted({index for turn in found or () for index in turn.kept})
+    again = data.draw(st.frozensets(st.sampled_from(kept)) if kept else st.just(frozenset[int]()))
+    assume(turns(stage, heights, again) is not None)
+    return Banding(stage, tuple(heights), in_loops=True, lines=True, again=again)
 
 
 def long_network(chain: Sequence[Layer], height: int, seed: int = 0) -> bytes:

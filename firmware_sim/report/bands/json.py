@@ -42,6 +42,7 @@ def as_dict(report: BandsReport) -> dict[str, Any]:
                 "heights": list(stage.heights),
                 "upward": stage.upward,
                 "lines": stage.banding.lines,
+                "again": list(stage.again),
             }
             for stage in banded.stages
         ],

@@ -32,6 +32,8 @@ def described(stage: BandedStage) -> list[str]:
     """Two lines about a stage."""
     order = "from the bottom up" if stage.upward else "from the top down"
     kept = "; rows that the next band reads stay" if stage.banding.lines else ""
+    if stage.again:
+        kept += f", not those of {', '.join(map(printable, stage.again))}"
     return [
         f"  {stage.operators} operators, {printable(stage.source)} to {printable(stage.result)}",
         f"    {stage.rows} rows as {' + '.join(map(str, stage.heights))}, {order}{kept}",

@@ -34,6 +34,7 @@ class Banding:
         trimmed: see `Stage.steps`.
         in_loops: where a file can have loops, bands that are alike are one (`repeated`).
         lines: rows stay from one band to the next instead of being computed once more; not with `upward` and `trimmed`.
+        again: with `lines`, maps whose rows are computed once more all the same, which may take less memory.
     """
 
     stage: Stage
@@ -42,6 +43,7 @@ class Banding:
     trimmed: frozenset[int] = frozenset()
     in_loops: bool = False
     lines: bool = False
+    again: frozenset[int] = frozenset()
 
     @property
     def bands(self) -> tuple[Rows, ...]:
@@ -64,7 +66,7 @@ class Banding:
         if not self.lines:
             steps = (self.stage.steps(rows, self.trimmed, is_checked=is_checked) for rows in self.bands)
             return tuple(Turn(one, {}) for one in steps)
-        found = turns(self.stage, self.heights)
+        found = turns(self.stage, self.heights, self.again)
         if found is None:
             raise InternalError(f"no rows can stay in bands of {self.heights} rows")
         return found

@@ -6,7 +6,7 @@ As in `firmware_sim.rewrite.bands.estimate`; rows that were kept are in use all 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware_sim.rewrite.bands.build import Banding
@@ -14,22 +14,30 @@ from firmware_sim.rewrite.bands.estimate import Distances
 from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.layers import row_bytes
 from firmware_sim.rewrite.bands.lines import turns
-from firmware_sim.rewrite.bands.shapes import repeated
 from firmware_sim.rewrite.bands.stage import Stage, Step, Turn
 
 _LEAST_BANDS: Final = 5  # one in front of a loop, three in it, one behind
+_LOW: Final = 2  # rows of bands of which maps are left out one by one: higher ones are there to save multiplications
 _STEP: Final = 1.25  # from one height to the next that is looked at
 
 
 def line_bandings(stage: Stage) -> Iterator[Banding]:
-    """Bands with rows that stay, most of them in a loop: per height of these the lowest ones in front and behind."""
+    """Bands with rows that stay, most of them in a loop: per height of these the lowest ones in front and behind.
+
+    Rows of all maps stay that are read more than once, or of all but one.
+    """
     height = 1
     while (_LEAST_BANDS - 2) * height < stage.rows:
         heights = _heights(stage, height)
         if heights is not None:
-            banding = Banding(stage, heights, in_loops=True, lines=True)
-            if repeated(banding) and any(turn.kept for turn in banding.turns()):
-                yield banding
+            whole = Banding(stage, heights, in_loops=True, lines=True)
+            kept = {index for turn in whole.turns() for index in turn.kept}
+            if kept:
+                yield whole
+                for index in sorted(kept) if len(kept) > 1 and height <= _LOW else ():
+                    other = replace(whole, again=frozenset([index]))
+                    if turns(stage, heights, other.again) is not None:
+                        yield other
         height = max(height + 1, int(_STEP * height))
 
 

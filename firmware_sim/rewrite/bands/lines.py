@@ -14,44 +14,48 @@ from firmware_sim.rewrite.bands.geometry import Rows
 from firmware_sim.rewrite.bands.stage import Stage, Step, Turn
 
 
-def turns(stage: Stage, heights: Sequence[int]) -> tuple[Turn, ...] | None:
+def turns(stage: Stage, heights: Sequence[int], again: frozenset[int] = frozenset()) -> tuple[Turn, ...] | None:
     """All bands of a stage with rows that stay.
 
     Args:
         stage: the stage.
         heights: rows of its result per band, from the top to the bottom.
+        again: maps of which no rows stay: those that are read once more are computed once more.
 
     Returns:
         None where that cannot be: a layer would have nothing to compute in some band, or need rows that are gone.
     """
-    key = tuple(heights)
+    key = tuple(heights), again
     if key not in stage.turned:
-        stage.turned[key] = _turns(stage, key)
+        stage.turned[key] = _turns(stage, *key)
     return stage.turned[key]
 
 
-def _turns(stage: Stage, heights: Sequence[int]) -> tuple[Turn, ...] | None:
+def _turns(stage: Stage, heights: Sequence[int], again: frozenset[int]) -> tuple[Turn, ...] | None:
     done = dict.fromkeys(stage.sizes, 0)
     there = dict.fromkeys(stage.sizes, 0)  # first row of what the band before has of a map
     found = []
     end = 0
     for height in heights:
         end += height
-        turn = _turn(stage, end, done, there)
+        turn = _turn(stage, end, again, done, there)
         if turn is None:
             return None
         found.append(turn)
     return tuple(found)
 
 
-def _turn(stage: Stage, end: int, done: dict[int, int], there: dict[int, int]) -> Turn | None:
+def _turn(stage: Stage, end: int, again: frozenset[int], done: dict[int, int], there: dict[int, int]) -> Turn | None:
     """The band that ends at a row of the result; `done` and `there` become those behind it."""
     ends = {stage.result: end}
     starts: dict[int, int] = {}
     steps: list[Step] = []
     computed: dict[int, Rows] = {}
     for one in reversed(stage.layers):
-        new = Rows(done[one.output], max(ends[one.output], done[one.output]))
+        start = done[one.output]
+        if one.output in again:
+            start = min(start, starts.get(one.output, start))
+        new = Rows(start, max(ends[one.output], start))
         if not new.height:
             return None
         band = one.reach.band(new)

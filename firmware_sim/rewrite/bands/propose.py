@@ -199,9 +199,16 @@ class Proposer:
                     yield choice
         if in_loops and not upward:
             if stage not in self.lines:
-                both = (way for one in line_bandings(stage) for way in (one, replace(one, in_loops=False)))
-                self.lines[stage] = [self._choice(one) for one in both]
+                self.lines[stage] = _useful([self._choice(one) for one in self._line_bandings(stage)])
             yield from _undominated(choice for choice in self.lines[stage] if choice.head_bytes <= limit_bytes)
+
+    def _line_bandings(self, stage: Stage) -> Iterator[Banding]:
+        """Bands with rows that stay, in loops; and one by one, where that is not for the memory of a loop."""
+        for one in line_bandings(stage):
+            if self.pricer.loops(one):
+                yield one
+                if not one.again:
+                    yield replace(one, in_loops=False)
 
     def _equal(self, banding: Banding, limit_bytes: int) -> Iterator[Banding]:
         """Bands of one height for a loop, the highest that keep the limit, for each way to deal with the rows left over.
@@ -296,6 +303,15 @@ def _cuts(stage: Stage, turn: Turn, rows: Rows) -> Iterator[tuple[int, Rows]]:
         there[step.layer.output] = step.output.hull(turn.kept.get(step.layer.output))
     if there[stage.result] != rows:
         yield stage.result, rows
+
+
+def _useful(choices: Sequence[Choice]) -> list[Choice]:
+    """Those than which no other is as good in all three respects; of equal ones the first."""
+    kept: list[Choice] = []
+    for choice in sorted(choices, key=lambda one: one[:3]):
+        if not any(one.tail_bytes <= choice.tail_bytes and one.macs <= choice.macs for one in kept):
+            kept.append(choice)
+    return kept
 
 
 def _undominated(choices: Iterable[Choice]) -> list[Choice]:

@@ -48,6 +48,7 @@ class BandedStage:
         rows: rows of the result.
         heights: of these per band, from the top to the bottom.
         upward: the lowest rows are computed first.
+        again: names of maps whose rows do not stay although others do.
         banding: all of it.
     """
 
@@ -57,6 +58,7 @@ class BandedStage:
     rows: int
     heights: tuple[int, ...]
     upward: bool
+    again: tuple[str, ...]
     banding: Banding
 
 
@@ -254,7 +256,8 @@ def _stage(search: Search, banding: Banding) -> BandedStage:
     tensors = search.pricer.draft.graphs[0].tensors
     stage = banding.stage
     names = tensors[stage.source].name, tensors[stage.result].name
-    return BandedStage(*names, len(stage.layers), stage.rows, banding.heights, banding.upward, banding)
+    again = tuple(tensors[index].name for index in sorted(banding.again))
+    return BandedStage(*names, len(stage.layers), stage.rows, banding.heights, banding.upward, again, banding)
 
 
 def _rungs(prices: Sequence[Price], chosen: Price | None) -> tuple[Rung, ...]:

@@ -36,7 +36,7 @@ _NONE: Final = (1 << 60,)  # the promise of nothing
 Progress = Callable[[str], None]
 _Rank = Callable[[Choice], tuple[int, int, int]]
 # All but the heights of the bands: how many loops, and whether rows stay.
-_Kind = tuple[tuple[int, int, bool, frozenset[int], int, bool], ...]
+_Kind = tuple[tuple[int, int, bool, frozenset[int], int, bool, frozenset[int]], ...]
 _Part = _Kind | tuple[tuple[int, int, bool], ...]  # of a choice: its kind, and each two stages in a row
 
 
@@ -210,7 +210,15 @@ class Search:
         """See `_Kind`."""
         if bandings not in self.kinds:
             self.kinds[bandings] = tuple(
-                (one.stage.first, one.stage.last, one.upward, one.trimmed, len(self.pricer.loops(one)), one.lines)
+                (
+                    one.stage.first,
+                    one.stage.last,
+                    one.upward,
+                    one.trimmed,
+                    len(self.pricer.loops(one)),
+                    one.lines,
+                    one.again,
+                )
                 for one in bandings
             )
         return self.kinds[bandings]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from firmware_sim.rewrite.bands.geometry import Rows
+from firmware_sim.rewrite.bands.stage import Shape, Stage, Turn
 
 if TYPE_CHECKING:
     from firmware_sim.rewrite.bands.build import Banding
@@ -35,28 +36,37 @@ def repeated(banding: Banding) -> tuple[range, ...]:
     return tuple(runs)
 
 
-def _shapes(banding: Banding) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Per band all that tells it from one that is only somewhere else, and where in the source it is."""
+def _shapes(banding: Banding) -> Iterator[Shape]:
     stage = banding.stage
     found = banding.turns(is_checked=False)
     for number, (wanted, turn) in enumerate(zip(banding.bands, found, strict=True)):
-        following = found[number + 1].kept if number + 1 < len(found) else {}
-        base = min(
-            rows.start
-            for step in turn.steps
-            for index, rows in zip(step.layer.data, step.inputs, strict=True)
-            if index == stage.source
-        )
-        begins = {stage.source: base, **{index: rows.start for index, rows in turn.kept.items()}}
-        shape: list[int] = [wanted.height]
-        for step in turn.steps:
-            for index, rows in zip(step.layer.data, step.inputs, strict=True):
-                shape += [rows.start - begins[index], rows.height, *step.layer.borders(rows)]
-            output = step.layer.output
-            begin = begins.setdefault(output, step.output.start)
-            after = following.get(output, Rows(begin, begin))
-            shape += [step.output.start - begin, step.output.height, after.start - begin, after.height]
-            if output in turn.kept:
-                shape.append(turn.kept[output].height)
-        shape.append(wanted.start - begins[stage.result])
-        yield tuple(shape), base
+        if banding.lines:
+            yield _shape(stage, wanted, turn, found[number + 1].kept if number + 1 < len(found) else {})
+            continue
+        key = wanted, banding.trimmed
+        if key not in stage.shaped:
+            stage.shaped[key] = _shape(stage, wanted, turn, {})
+        yield stage.shaped[key]
+
+
+def _shape(stage: Stage, wanted: Rows, turn: Turn, following: Mapping[int, Rows]) -> Shape:
+    """The shape of a band; `following` are rows that it leaves to the next one."""
+    base = min(
+        rows.start
+        for step in turn.steps
+        for index, rows in zip(step.layer.data, step.inputs, strict=True)
+        if index == stage.source
+    )
+    begins = {stage.source: base, **{index: rows.start for index, rows in turn.kept.items()}}
+    shape: list[int] = [wanted.height]
+    for step in turn.steps:
+        for index, rows in zip(step.layer.data, step.inputs, strict=True):
+            shape += [rows.start - begins[index], rows.height, *step.layer.borders(rows)]
+        output = step.layer.output
+        begin = begins.setdefault(output, step.output.start)
+        after = following.get(output, Rows(begin, begin))
+        shape += [step.output.start - begin, step.output.height, after.start - begin, after.height]
+        if output in turn.kept:
+            shape.append(turn.kept[output].height)
+    shape.append(wanted.start - begins[stage.result])
+    return tuple(shape), base

@@ -36,6 +36,10 @@ class Turn:
     kept: Mapping[int, Rows]
 
 
+Shape = tuple[tuple[int, ...], int]
+"""All that tells a band from one that is only somewhere else, and where in the source it is."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """Layers from the tensor `source` to the tensor `result`, which nothing else connects.
@@ -156,8 +160,13 @@ class Stage:
         return sum(step.layer.row_macs * step.output.height for step in steps)
 
     @cached_property
-    def turned(self) -> dict[tuple[int, ...], tuple[Turn, ...] | None]:
-        """Bands with rows that stay by their heights, as far as they were asked for."""
+    def turned(self) -> dict[tuple[tuple[int, ...], frozenset[int]], tuple[Turn, ...] | None]:
+        """Bands with rows that stay by their heights, and by the maps whose rows do not, as far as they were asked for."""
+        return {}
+
+    @cached_property
+    def shaped(self) -> dict[tuple[Rows, frozenset[int]], Shape]:
+        """Shapes of bands without rows that stay, by their rows and by where wrong rows are cut off."""
         return {}
 
     @cached_property
