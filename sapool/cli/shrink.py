@@ -108,11 +108,7 @@ def command(
     """
     from firmware_sim.errors import UsageError
     from firmware_sim.files import write_atomic
-    from firmware_sim.report.bands import render as render_bands
-    from firmware_sim.report.bands.proven import proven
-    from firmware_sim.report.shrink import ShrinkReport, render
     from firmware_sim.rewrite.proof import INPUTS, Comparison, taken_inputs
-    from firmware_sim.rewrite.shrink import shrink
 
     if output is not None:
         inputs = INPUTS if inputs is None else inputs
@@ -122,6 +118,9 @@ def command(
     content = _load(model)
     without = [name for name in _PASSES if switches[name.replace("-", "_")]]
     if wants_bands(bands, format_, max_extra_macs, arena, form, without):
+        from firmware_sim.report.bands import render as render_bands
+        from firmware_sim.report.bands.proven import proven
+
         with status_line() as show:
             in_bands = proven(
                 content, kernels=wanted, profile=profile, max_extra_macs=max_extra_macs, arena_bytes=arena, form=form,
@@ -134,6 +133,10 @@ def command(
         return
     taken = taken_inputs(content, name=str(model), int8_input=int8_input)
     with Comparison(content, name=str(model), inputs=inputs, taken=taken) as comparison:
+        # While TFLM is being loaded.
+        from firmware_sim.report.shrink import ShrinkReport, render
+        from firmware_sim.rewrite.shrink import shrink
+
         shrunk = shrink(
             content, kernels=wanted, profile=profile, without=without, name=str(model), int8_input=int8_input
         )  # fmt: skip
