@@ -20,6 +20,7 @@ from firmware_sim.errors import InternalError
 from firmware_sim.overlap import stored
 from firmware_sim.profiles import get
 from firmware_sim.report.bands import BandsReport, render
+from firmware_sim.report.bands.text import described
 from firmware_sim.rewrite.bands.build import Banding
 from firmware_sim.rewrite.bands.forms import EXPLICIT, LOOP, VIEWS
 from firmware_sim.rewrite.bands.geometry import Rows
@@ -27,7 +28,7 @@ from firmware_sim.rewrite.bands.line_costs import line_bandings
 from firmware_sim.rewrite.bands.lines import turns
 from firmware_sim.rewrite.bands.pricing import Pricer
 from firmware_sim.rewrite.bands.proof import prove_tensors
-from firmware_sim.rewrite.bands.run import bands
+from firmware_sim.rewrite.bands.run import BandedStage, bands
 from firmware_sim.rewrite.bands.search import Goal, Search
 from firmware_sim.rewrite.bands.shapes import repeated
 from firmware_sim.rewrite.bands.stage import Stage, cuts
@@ -159,6 +160,37 @@ def test_a_loop_keeps_rows_with_a_copy_per_map():
 
 
 @pytest.mark.oracle
+def test_rows_of_a_map_that_do_not_stay_are_computed_again():
+    pytest.importorskip("tflite_micro")
+    content = network(BOTTLENECKS, height=64, width=6)
+    draft = open_draft(content)
+    whole = Banding(stage_of(draft, 0, 8), (3, *[2] * 5, 3), in_loops=True, lines=True)
+    every = set(whole.turns()[1].kept)
+    tried = 0
+    for index in sorted(every):
+        banding = replace(whole, again=frozenset([index]))
+        if turns(banding.stage, banding.heights, banding.again) is None or not repeated(banding):
+            continue
+        kept = set(banding.turns()[1].kept)
+        assert kept != every
+        assert index not in kept  # what it is computed from may stay instead
+        assert banding.extra_macs() > whole.extra_macs()
+        file, _ = in_form(draft, [banding], LOOP, 0, "reference")
+        assert_same(content, file, 64)
+        copies = [operator.op for operator in read(file).subgraphs[1].operators].count("SLICE")
+        assert copies > len(kept)
+        tried += 1
+    assert tried >= 2
+
+
+def test_a_report_names_the_maps_that_are_computed_again():
+    stage = stage_of(open_draft(network(BOTTLENECKS, height=64, width=6)), 0, 8)
+    banding = Banding(stage, (32, 32), lines=True, again=frozenset([stage.layers[0].output]))
+    found = BandedStage("in", "out", 9, 64, banding.heights, False, ("first",), banding)
+    assert described(found)[1].endswith("rows that the next band reads stay, not those of first")
+
+
+@pytest.mark.oracle
 def test_rows_that_a_turn_did_not_leave_are_found():
     pytest.importorskip("tflite_micro")
     content, file, _ = looping()
@@ -232,5 +264,6 @@ def test_rows_stay_where_that_is_better():
     file = found[LOOP].shrunk.content
     report = BandsReport(found[LOOP], prove(content, file, name="m", inputs=3), prove_tensors(content, file, name="m"))
     assert "from the top down; rows that the next band reads stay" in render(report)
-    assert [stage["lines"] for stage in json.loads(render(report, "json"))["stages"]] == [True]
+    stages = json.loads(render(report, "json"))["stages"]
+    assert [(stage["lines"], stage["again"]) for stage in stages] == [(True, [])]
     assert "from the top down" in render(report, "flow")
