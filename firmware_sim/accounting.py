@@ -8,6 +8,7 @@ that cannot be known is None and is named there too.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Literal
 
 from firmware_sim.digest import Digest
@@ -15,6 +16,8 @@ from firmware_sim.errors import ModelError
 from firmware_sim.records import Record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from firmware_sim.model import Model
     from firmware_sim.profiles import Profile
     from firmware_sim.targets import Reserve, Target
@@ -198,7 +201,7 @@ class MemoryReport(Record):
 
 
 def memreport(
-    model: Model,
+    model: Model | str | Path | bytes,
     *,
     profile: str | Profile | None = None,
     target: str | Target | None = None,
@@ -207,18 +210,22 @@ def memreport(
     """Account for the memory of a model in TensorFlow Lite Micro.
 
     Args:
-        model: the model, from `firmware_sim.model.read`.
+        model: the model, or what `firmware_sim.model.read` takes: the path of its file, or its contents.
         profile: which build of TFLM; by default that of the target, or "host64" without a target.
         target: a board (or its id) that the model is to fit.
         reserve: RAM and flash that the application needs beside the model; by default `targets.DEFAULT_RESERVE`.
 
     Raises:
-        ModelError: TFLM is known to refuse the model; every reason is listed (see `firmware_sim.preflight`).
+        FileError: there is no such file, or it cannot be read.
+        ModelError: it is no model, or TFLM is known to refuse it; every reason is listed (see `firmware_sim.preflight`).
         UsageError: there is no such profile or target.
     """
     from firmware_sim import preflight, profiles
     from firmware_sim.memory.account import account
+    from firmware_sim.model import read
 
+    if isinstance(model, str | bytes | PathLike):
+        model = read(model)
     if isinstance(target, str):
         from firmware_sim import targets
 

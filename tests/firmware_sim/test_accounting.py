@@ -7,13 +7,14 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.tflite_files import Graph, Op, T, convolution_options, small_network, tflite
 
 import firmware_sim
 from firmware_sim import memreport, profiles, read
-from firmware_sim.errors import ModelError, UsageError
+from firmware_sim.errors import FileError, ModelError, UsageError
 
 SMALL = read(tflite(small_network()), name="small.tflite")
 
@@ -41,6 +42,16 @@ def test_figures_add_up(profile: str):
     assert report.flash.model_bytes == SMALL.size_bytes
     assert report.flash.code_bytes is None
     assert "code_bytes" in report.flash.inexact
+
+
+def test_a_path_or_the_contents_will_do(tmp_path: Path):
+    path = tmp_path / "small.tflite"
+    path.write_bytes(tflite(small_network()))
+    by_path, by_name, by_content = (memreport(one) for one in (path, str(path), path.read_bytes()))
+    assert by_path == by_name == memreport(read(path))
+    assert (by_content.arena, by_content.model.path) == (by_path.arena, "<bytes>")
+    with pytest.raises(FileError, match=r"none\.tflite"):
+        memreport(tmp_path / "none.tflite")
 
 
 def test_layers_of_the_small_network():
