@@ -109,6 +109,18 @@ def called(operator: Operator) -> tuple[int, ...]:
     return tuple(operator.option(name) for name in names)
 
 
+def reached(model: Model, operator: Operator) -> list[int]:
+    """The subgraphs that run while an operator does."""
+    found: list[int] = []
+    coming = list(called(operator))
+    while coming:
+        number = coming.pop()
+        if number not in found:
+            found.append(number)
+            coming += [callee for inner in model.subgraphs[number].operators for callee in called(inner)]
+    return found
+
+
 def lifetimes(model: Model) -> Lifetimes:
     """Lifetimes of all tensors and operators.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from firmware_sim.lifetimes import called
-from firmware_sim.model import Model, Operator, Subgraph, Tensor
+from firmware_sim.lifetimes import reached
+from firmware_sim.model import Model, Subgraph, Tensor
 from firmware_sim.overlap.replay import Damage, meet, replay
 
 
@@ -40,7 +40,7 @@ class _Whole:
         bases: dict[int, int] = {}
         for operator in subgraph.operators:
             inside: list[int] = []
-            for callee in _reached(model, operator):
+            for callee in reached(model, operator):
                 if callee not in bases:
                     bases[callee] = len(self.tensors)
                     self.tensors += model.subgraphs[callee].tensors
@@ -59,15 +59,3 @@ class _Whole:
                 for index in self._inside.get(operator.index, ()):
                     if output in self.places and meet(self.tensors, self.places, index, output):
                         yield Damage(operator.index, index, output)
-
-
-def _reached(model: Model, operator: Operator) -> list[int]:
-    """The subgraphs that run while an operator does."""
-    found: list[int] = []
-    coming = list(called(operator))
-    while coming:
-        number = coming.pop()
-        if number not in found:
-            found.append(number)
-            coming += [callee for inner in model.subgraphs[number].operators for callee in called(inner)]
-    return found

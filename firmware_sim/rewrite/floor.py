@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from firmware_sim.lifetimes import called
+from firmware_sim.lifetimes import reached
 from firmware_sim.memory.elements import tensor_bytes
 from firmware_sim.model import Model, Subgraph
 from firmware_sim.rewrite.draft import DraftGraph
@@ -24,10 +24,7 @@ def floor_bytes(model: Model) -> int:
 
     Of subgraphs that operators call, each is counted by itself.
     """
-    running = [0]
-    for number in running:
-        callees = (callee for operator in model.subgraphs[number].operators for callee in called(operator))
-        running += [callee for callee in dict.fromkeys(callees) if callee not in running]
+    running = {0, *(number for operator in model.subgraphs[0].operators for number in reached(model, operator))}
     return max(_floor_bytes(model.subgraphs[number]) for number in running)
 
 

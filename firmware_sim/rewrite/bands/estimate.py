@@ -55,10 +55,6 @@ class StageCosts:
         """See `Stage.steps`."""
         return self.stage.steps(wanted, self.trimmed, is_checked=False)
 
-    def macs(self, wanted: Rows) -> int:
-        """Multiply-accumulates of a band."""
-        return self.stage.macs(self.steps(wanted))
-
     def reads(self, wanted: Rows) -> Rows:
         """See `Stage.reads`."""
         if wanted not in self._reads:

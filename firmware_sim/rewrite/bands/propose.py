@@ -240,9 +240,9 @@ class Proposer:
         return self.alone[banding]
 
     def _reckoned(self, banding: Banding) -> Choice:
-        extra = sum(banding.stage.macs(turn.steps) for turn in self._turns(banding)) - banding.stage.whole_macs
         loops = self.pricer.loops(banding)
-        return Choice(self._head_bytes(banding, loops), self._tail_bytes(banding, loops), extra, (banding,))
+        head_bytes, tail_bytes = self._head_bytes(banding, loops), self._tail_bytes(banding, loops)
+        return Choice(head_bytes, tail_bytes, banding.extra_macs(), (banding,))
 
     def _head_bytes(self, banding: Banding, loops: Sequence[range]) -> int:
         if banding.lines:
@@ -251,12 +251,6 @@ class Proposer:
         turns = {number for run in loops for number in run}
         peaks = [costs.peak(rows, banding.upward) for number, rows in enumerate(bands) if number not in turns]
         return max(*peaks, 0, costs.loop_peak(bands, loops, banding.upward))
-
-    def _turns(self, banding: Banding) -> tuple[Turn, ...]:
-        if banding.lines:
-            return banding.turns()
-        costs = self._costs_of(banding.stage, banding.trimmed)
-        return tuple(Turn(costs.steps(rows), {}) for rows in banding.bands)
 
     def _stage(self, first: int, last: int) -> Stage | None:
         if (first, last) not in self.known:
@@ -279,7 +273,7 @@ class Proposer:
         total += len(loops) * (_LOOP_NODES * node + (_LOOP_TENSORS + weights) * tensor + _LOOP_BYTES)
         turns = {number for run in loops for number in run[1:]}
         wrong = 0
-        for number, (rows, turn) in enumerate(zip(banding.bands, self._turns(banding), strict=True)):
+        for number, (rows, turn) in enumerate(zip(banding.bands, banding.turns(is_checked=False), strict=True)):
             if number not in turns:
                 total += len(turn.kept) * (node + 2 * tensor)
                 cut = [index for index, _ in _cuts(stage, turn, rows)]

@@ -104,19 +104,20 @@ class Stage:
                 wrong rows included, where their windows allow it, which saves an operator that cuts.
             is_checked: make sure that these rows come out right; not for a mere estimate.
         """
+        if (wanted, trimmed) not in self._stepped:
+            self._stepped[wanted, trimmed] = self._steps(wanted, trimmed)
+        steps = self._stepped[wanted, trimmed]
         if is_checked:
-            return self._steps(wanted, trimmed, is_checked=True)
-        if (wanted, trimmed) not in self._estimated:
-            self._estimated[wanted, trimmed] = self._steps(wanted, trimmed, is_checked=False)
-        return self._estimated[wanted, trimmed]
+            self._check(steps, self._needs(wanted)[0])
+        return steps
 
     @cached_property
-    def _estimated(self) -> dict[tuple[Rows, frozenset[int]], tuple[Step, ...]]:
-        """Steps that were not checked, of which a search asks the same time and again."""
+    def _stepped(self) -> dict[tuple[Rows, frozenset[int]], tuple[Step, ...]]:
+        """Steps, of which a search asks the same time and again."""
         return {}
 
-    def _steps(self, wanted: Rows, trimmed: frozenset[int], *, is_checked: bool) -> tuple[Step, ...]:
-        needs, bands = self._needs(wanted)
+    def _steps(self, wanted: Rows, trimmed: frozenset[int]) -> tuple[Step, ...]:
+        _, bands = self._needs(wanted)
         there: dict[int, Rows] = {self.source: Rows(0, self.sizes[self.source])}
         steps = []
         for one, band in zip(self.layers, bands, strict=True):
@@ -126,8 +127,6 @@ class Stage:
                 raise InternalError(f"rows {tuple(given)} of operator {one.operator.index} cannot be computed")
             there[one.output] = output
             steps.append(Step(one, (given,) * len(one.data), output))
-        if is_checked:
-            self._check(steps, needs)
         return tuple(steps)
 
     def _check(self, steps: Sequence[Step], needs: Mapping[int, Rows]) -> None:
