@@ -1,11 +1,16 @@
 """What each way to calibrate does to given checkpoints: logit error and int8 accuracy in LiteRT's reference kernels.
 
+    python benchmarks/int8_accuracy.py ../shared/data/cifar10-jpeg.tar.xz
+    python benchmarks/calibration.py --data ../shared/data/cifar10-jpeg.tar.xz --images 3000 \\
+        build/int8-accuracy/*/model.safetensors
+
     sapool train --data digits --model mobilenet_v2-self_attentive-2211111 --width 0.35 --output build/attention
-    python benchmarks/calibration.py --data digits build/attention/model.safetensors ...
+    python benchmarks/calibration.py --data digits build/attention/model.safetensors ... \\
+        --output benchmarks/results/calibration-digits.csv
 
 Every checkpoint is exported with each range estimator, with and without bias correction and equalisation (where there is
 something to equalise), on the calibration images beside it, and runs on the test part of the data. Writes
-benchmarks/results/calibration.csv, one row for each.
+benchmarks/results/calibration.csv (or --output), one row for each.
 """
 
 from __future__ import annotations
@@ -20,50 +25,59 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiment import limited
+from numpy.typing import NDArray
 
 from exporters.execute import run
+from exporters.graph import Graph
 from exporters.quantize import Calibration
 from exporters.quantize.estimators import methods
 from firmware_sim.files import write_atomic
-from firmware_sim.run.litert import LiteRt
 from sapool import calibration, checkpoint
 from sapool.data import open as open_data
-from sapool.data.preprocessing import to_device, to_float
+from sapool.data.cache import default_folder
+from sapool.data.preprocessing import to_float
 from sapool.export import to_tflite
+from sapool.training.predictors.tflite import TflitePredictor
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
-    "network", "method", "bias_correction", "equalisation", "equalised_pairs", "images", "logit_error", "top1_agreement",
-    "int8_accuracy", "float_accuracy", "export_s",
+    "network", "seed", "method", "bias_correction", "equalisation", "equalised_pairs", "images", "logit_error",
+    "top1_agreement", "int8_accuracy", "float_accuracy", "export_s",
 )  # fmt: skip
+BATCH = 100
 
 
 def measure(path: Path, data: str, most: int) -> list[dict[str, Any]]:
     """A row for each way to calibrate one checkpoint."""
     loaded = checkpoint.load(path)
-    dataset = open_data(data, resolution=loaded.spec.resolution, channels=loaded.spec.channels)
-    images, labels = dataset.test.images[:most], dataset.test.labels[:most]
-    rows = []
+    spec, calibrated_on = loaded.spec, calibration.load(calibration.beside(path))
+    test = open_data(data, resolution=spec.resolution, channels=spec.channels, cache_folder=default_folder()).test
+    test = limited(test, most)
+    images, labels = test.images, test.labels
+    rows: list[dict[str, Any]] = []
+    exact: NDArray[np.float64] | None = None
+    pairs = 1  # until it is known that there are none
     for method, correct, equal in itertools.product(methods(), (False, True), (False, True)):
-        started = time.process_time()
-        model = to_tflite(
-            loaded, calibration.load(calibration.beside(path)), settings=Calibration(method, correct, equal)
-        )
-        seconds = time.process_time() - started
-        if equal and not model.calibration.equalised_pairs:
+        if equal and not pairs:
             continue
-        exact = run(model.float_graph, to_float(images))[0].reshape(len(images), -1)
-        interpreter = LiteRt(model.content)
-        stored = np.stack([interpreter.invoke(image[None])[0].reshape(-1) for image in to_device(images)])
-        quantization = model.graph.tensors[model.graph.outputs[0]].quantization
-        assert quantization is not None
-        real = (stored.astype(np.float64) - quantization.zero_point[0]) * quantization.scale[0]
+        started = time.process_time()
+        model = to_tflite(loaded, calibrated_on, settings=Calibration(method, correct, equal))
+        seconds = time.process_time() - started
+        if equal:
+            pairs = model.calibration.equalised_pairs
+            if not pairs:
+                continue
+        if exact is None:
+            exact = _logits(model.float_graph, images)
+        real = TflitePredictor(model.content)(images)
         rows.append(
             dict(
                 zip(
                     COLUMNS,
                     (
-                        str(loaded.spec), method, correct, equal, model.calibration.equalised_pairs, len(images),
+                        str(spec), loaded.header.get("recipe", {}).get("seed"), method, correct, equal,
+                        model.calibration.equalised_pairs, len(images),
                         round(float(np.sqrt(np.mean((real - exact) ** 2)) / exact.std()), 5),
                         round(float((real.argmax(1) == exact.argmax(1)).mean()), 5),
                         round(float((real.argmax(1) == labels).mean()), 5),
@@ -73,8 +87,14 @@ def measure(path: Path, data: str, most: int) -> list[dict[str, Any]]:
                 )
             )
         )  # fmt: skip
-        print(rows[-1], file=sys.stderr)
+        print(rows[-1], file=sys.stderr, flush=True)
     return rows
+
+
+def _logits(graph: Graph, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Of the float graph, [images, classes]."""
+    parts = (run(graph, to_float(images[start : start + BATCH]))[0] for start in range(0, len(images), BATCH))
+    return np.concatenate([part.reshape(len(part), -1) for part in parts]).astype(np.float64)
 
 
 def main() -> int:

@@ -18,16 +18,28 @@ from exporters.lower.padding import Window
 _FEW_PIXELS: Final = 8192  # of all examples; a product of matrices is quicker there, and needs no preparation
 
 Observe = Callable[[str, torch.Tensor], None]
+Finish = Callable[[Operator, torch.Tensor], torch.Tensor]
+"""What an operator gives, from what it computes in front of its activation."""
+
 Batch = NDArray[np.float32] | Sequence[NDArray[np.float32]]
 
 
-def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDArray[np.float32], ...]:
+def activate(op: Operator, x: torch.Tensor) -> torch.Tensor:
+    """The activation that an operator carries, in place: `x` is what the operator made, which nobody has seen yet."""
+    kind = op.options.get("fused_activation_function", "NONE")
+    return x if kind == "NONE" else _FUSED[str(kind)](x)
+
+
+def run(
+    graph: Graph, batch: Batch, observe: Observe | None = None, finish: Finish = activate
+) -> tuple[NDArray[np.float32], ...]:
     """The outputs of a float graph for a batch.
 
     Args:
         graph: a graph before quantisation.
         batch: [B, H, W, C], or one such array for each input; B may be larger than the graph's 1.
         observe: called with the name and the values of the inputs and of every computed tensor, [B, ...].
+        finish: called with every operator and what it computed, [B, ...], which it may change in place.
 
     Raises:
         ExportError: the batch does not have the shapes of the inputs, is not float32 or not finite.
@@ -41,7 +53,7 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
                 observe(source, values[source])
         for index, op in enumerate(graph.operators):
             inputs = [values[name] for name in op.inputs if name is not None]
-            result = _result(op, *inputs)
+            result = finish(op, _computed(op, *inputs))
             values[op.outputs[0]] = result
             if observe is not None:
                 observe(op.outputs[0], result)
@@ -54,11 +66,12 @@ def run(graph: Graph, batch: Batch, observe: Observe | None = None) -> tuple[NDA
 def apply(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
     """What one operator gives for its inputs, constants among them, in the order of the operator; absent ones left out."""
     with torch.inference_mode():
-        return _result(op, *inputs)
+        return activate(op, _computed(op, *inputs))
 
 
-def _result(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
-    return _activate(op, _OPERATORS[op.op](op, *inputs))
+def _computed(op: Operator, *inputs: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = _OPERATORS[op.op](op, *inputs)
+    return result
 
 
 def arrays(batch: Batch) -> tuple[NDArray[np.float32], ...]:
@@ -85,12 +98,6 @@ def _inputs(graph: Graph, batch: Batch) -> dict[str, torch.Tensor]:
         if not np.isfinite(array).all():
             raise ExportError("inputs that are NaN or infinite", where=name, hint="look at the data or their scaling")
     return {name: torch.as_tensor(array) for name, array in zip(graph.inputs, given, strict=True)}
-
-
-def _activate(op: Operator, x: torch.Tensor) -> torch.Tensor:
-    """The activation that an operator carries, in place: `x` is what the operator made, which nobody has seen yet."""
-    kind = op.options.get("fused_activation_function", "NONE")
-    return x if kind == "NONE" else _FUSED[str(kind)](x)
 
 
 def _pair(op: Operator, stem: str, *suffix: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ An export then needs neither the data set nor its path, and gives the same file 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_sim.files import write_atomic
+from sapool.data.preprocessing import to_float
 from sapool.errors import FileError
 
 FILE_NAME: Final = "calibration.npy"
 SAMPLES: Final = 256
+_BATCH_PIXELS: Final = 1 << 17  # of all images of a batch: with more, maps do not stay in the caches
+_LEAST_BATCH: Final = 8
 
 
 def beside(checkpoint: str | Path) -> Path:
@@ -29,6 +33,14 @@ def choose(images: NDArray[np.uint8], *, count: int = SAMPLES, seed: int = 0) ->
     if len(images) <= count:
         return images
     return images[np.sort(np.random.default_rng(seed).choice(len(images), count, replace=False))]
+
+
+def batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+    """The images [N, H, W, C] as networks take them, dealt out to batches in turn: they may be sorted by class."""
+    size = max(_BATCH_PIXELS // (images.shape[1] * images.shape[2]), _LEAST_BATCH)
+    count = -(-len(images) // size)
+    for first in range(count):
+        yield to_float(images[first::count])
 
 
 def save(path: str | Path, images: NDArray[np.uint8]) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from firmware_sim.report.shrink import ShrinkReport
 from firmware_sim.rewrite.proof import INPUTS, Comparison
 from firmware_sim.rewrite.shrink import shrink
 from sapool import presets
+from sapool.calibration import batches
 from sapool.checkpoint import Checkpoint
 from sapool.data import preprocessing
 from sapool.errors import UsageError
@@ -35,8 +35,6 @@ from sapool.metadata import Notes
 from sapool.spec import ModelSpec, parse
 
 Files = dict[str, bytes]
-_BATCH_PIXELS: Final = 1 << 17  # of all images of a batch: with more, maps do not stay in the caches
-_LEAST_BATCH: Final = 8
 
 
 def to_tflite(
@@ -61,7 +59,7 @@ def to_tflite(
     return exporters.tflite.export(
         checkpoint.model,
         shape,
-        _batches(images),
+        batches(images),
         settings=settings,
         profile=profile,
         description=notes.description,
@@ -174,9 +172,3 @@ def _input_shape(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> tuple[int
             hint="give the data set that the network was trained on with --data",
         )
     return (1, images.shape[3], size, size)
-
-
-def _batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
-    count = max(_BATCH_PIXELS // (images.shape[1] * images.shape[2]), _LEAST_BATCH)
-    for start in range(0, len(images), count):
-        yield preprocessing.to_float(images[start : start + count])

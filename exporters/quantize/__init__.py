@@ -2,8 +2,9 @@
 
 from exporters.quantize.calibrate import Calibration, CalibrationRecord
 from exporters.quantize.convert import quantize
-from exporters.quantize.ranges import Means, Motion, observe
+from exporters.quantize.ranges import Motion, observe
+from exporters.quantize.rounding import round_in_place
 from exporters.quantize.separate import separate
 from exporters.quantize.span import Range
 
-__all__ = ["Calibration", "CalibrationRecord", "Means", "Motion", "Range", "observe", "quantize", "separate"]
+__all__ = ["Calibration", "CalibrationRecord", "Motion", "Range", "observe", "quantize", "round_in_place", "separate"]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from exporters.execute import Batch, arrays
+from exporters.execute import Batch, activate, arrays
 from exporters.graph import Graph, Quantization
 from exporters.quantize.convert import quantize
-from exporters.quantize.correct import correct_bias, means_for
+from exporters.quantize.correct import Reference, correct_bias
 from exporters.quantize.equalise import Equalised, equalise
 from exporters.quantize.estimators import DEFAULT, estimator
 from exporters.quantize.ranges import Motion, Witness, observe
@@ -29,7 +29,7 @@ class Calibration:
 
     Attributes:
         method: name of the range estimator; see `exporters.quantize.estimators`.
-        bias_correction: whether biases make up for what rounding the kernels does to mean outputs.
+        bias_correction: whether biases make up for what int8 does to mean outputs.
         equalisation: whether channels in front of depthwise convolutions are scaled alike, where that is exact.
     """
 
@@ -89,7 +89,7 @@ def calibrate(
         ExportError: see `observe` and `quantize`.
     """
     motion = Motion()
-    means = means_for(graph) if calibration.bias_correction else None
+    reference = Reference() if calibration.bias_correction else None
     examples = 0
 
     def count(done: int) -> None:
@@ -98,9 +98,12 @@ def calibrate(
         if progress is not None:
             progress(done)
 
-    ranges = observe(graph, batches, count, motion, means, calibration.method, witness)
+    if reference is not None:
+        batches = reference.watch(batches)
+    finish = activate if reference is None else reference.finish
+    ranges = observe(graph, batches, count, motion, calibration.method, witness, finish)
     quantised = quantize(graph, ranges, input_quantization=input_quantization)
-    return quantised if means is None else correct_bias(graph, quantised, means), motion, examples
+    return quantised if reference is None else correct_bias(graph, quantised, reference), motion, examples
 
 
 def halves(batches: Sequence[Batch], progress: Progress | None) -> tuple[Progress | None, Progress | None]:

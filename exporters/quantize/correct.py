@@ -1,95 +1,141 @@
-"""Bias correction: what rounding a kernel adds to the mean of an output is taken off its bias.
+"""Bias correction: what int8 adds to the mean output of a convolution is taken off its bias.
 
-Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (arXiv 1906.04721), section 4.2, with
-means of calibration data in place of those of batch normalisation.
+Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (arXiv 1906.04721), appendix D: the
+network runs in float and in int8 over a few examples, and the means of each channel are made the same, layer by layer. So
+the bias makes up for rounded kernels, and also for what comes from layers in front of it that have no bias: averages round
+their ties to one side, and values are clipped at one end.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from exporters.execute import padding, spacing
-from exporters.graph import Graph, Operator, Tensor
-from exporters.quantize.ranges import Means
+from exporters.execute import Batch, activate, arrays, run
+from exporters.graph import Graph, Operator, Quantization, Tensor
+from exporters.quantize.rounding import round_in_place
 
 _CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_EXAMPLES: Final = 64
+_PIXELS: Final = 1 << 19  # of all examples together, for they are computed at once
 _LARGEST: Final = 2**31 - 1
 
 
-def means_for(graph: Graph) -> Means:
-    """Learns what `correct_bias` needs: the mean map in front of every convolution."""
-    return Means(frozenset(str(op.inputs[0]) for op in graph.operators if op.op in _CONVOLUTIONS))
+class Reference:
+    """A few examples, and what the convolutions of the float graph gave for each: means over the map, per channel.
+
+    Hand the batches through `watch`, and `finish` to what runs the float graph over them. The examples come from the first
+    batches, evenly from each: data that are sorted by class should be dealt out to the batches in turn.
+    """
+
+    def __init__(self) -> None:
+        self._examples: list[tuple[NDArray[np.float32], ...]] = []
+        self._chosen: list[NDArray[np.int64]] = []
+        self._means: dict[str, list[torch.Tensor]] = {}
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches; the first examples are kept."""
+        left: int | None = None
+        for batch in batches:
+            given = arrays(batch)
+            if left is None:
+                left = max(1, min(_EXAMPLES, _PIXELS // max(array[0, ..., 0].size for array in given)))
+            if left:
+                count = len(given[0])
+                taken = min(left, count)
+                self._chosen.append(np.arange(taken) * count // taken)
+                self._examples.append(tuple(array[self._chosen[-1]] for array in given))
+                left -= taken
+            yield batch
+
+    def finish(self, op: Operator, result: torch.Tensor) -> torch.Tensor:
+        """What an operator gives; of a convolution the means are kept before its activation."""
+        if op.op in _CONVOLUTIONS:
+            seen = self._means.setdefault(op.outputs[0], [])
+            if len(seen) < len(self._chosen):
+                seen.append(result.mean(dim=(1, 2))[torch.as_tensor(self._chosen[-1])])
+        return activate(op, result)
+
+    def examples(self) -> tuple[NDArray[np.float32], ...]:
+        """The examples in one batch, an array for each input."""
+        return tuple(np.concatenate(parts) for parts in zip(*self._examples, strict=True))
+
+    def means(self, name: str) -> torch.Tensor:
+        """What a convolution gives for each example, [examples, channels]."""
+        return torch.cat(self._means[name])
 
 
-def correct_bias(float_graph: Graph, graph: Graph, means: Means) -> Graph:
-    """The int8 graph with other biases, after which rounded kernels give the mean outputs that the float ones give.
+def correct_bias(float_graph: Graph, graph: Graph, reference: Reference) -> Graph:
+    """The int8 graph with other biases, after which its convolutions give the mean outputs that the float ones give.
 
-    A convolution is linear, so the mean output of a kernel's rounding error over all examples and places is what it gives
-    for the means that its weights read; borders and strides are exact. The errors of the activations are not looked at.
+    It is computed in float with the rounding of int8. Each convolution gets its bias before the layers behind it are
+    computed, so that no difference is made up for twice. The fewer the examples, and the less they agree, the less of a
+    difference is taken off: see `_shift`.
 
     Args:
         float_graph: the graph that `graph` was made from.
         graph: from `quantize`.
-        means: learnt while `float_graph` was observed.
+        reference: has watched `float_graph` run.
     """
-    changed: list[Tensor] = []
-    for op in float_graph.operators:
-        if op.op not in _CONVOLUTIONS:
+    corrected: list[Tensor] = []
+
+    def finish(op: Operator, result: torch.Tensor) -> torch.Tensor:
+        if op.op in _CONVOLUTIONS:
+            offsets = graph.tensors[str(op.inputs[2])]
+            bias = float_graph.tensors[offsets.name].data
+            assert bias is not None
+            shift = _shift(result.mean(dim=(1, 2)) - reference.means(op.outputs[0]))
+            step = np.array(_quantization(graph, offsets.name).scale)
+            integers = np.clip(np.rint((bias - shift) / step), -_LARGEST, _LARGEST).astype(np.int32)
+            corrected.append(replace(offsets, data=integers))
+            result += torch.as_tensor((integers * step - bias).astype(np.float32))
+        scale = _quantization(graph, op.outputs[0])
+        return round_in_place(activate(op, result), scale, average=op.op == "AVERAGE_POOL_2D")
+
+    inputs = zip(float_graph.inputs, reference.examples(), strict=True)
+    batch = [round_in_place(torch.as_tensor(array), _quantization(graph, name)).numpy() for name, array in inputs]
+    run(_with_rounded_constants(float_graph, graph), batch, finish=finish)
+    return graph.rebuilt(graph.operators, corrected)
+
+
+def _shift(differences: torch.Tensor) -> NDArray[np.float64]:
+    """What int8 adds to a layer's mean outputs [channels], from its means minus those in float, [examples, channels].
+
+    The mean over the examples, times the share of it that is not chance: 1 - (variance of the means) / (their mean square),
+    all channels together, or nothing where that is negative (James and Stein's estimate).
+    """
+    values = differences.numpy().astype(np.float64)
+    count, mean = len(values), values.mean(axis=0)
+    power = float(np.mean(mean**2))
+    if count < 2 or power <= 0:
+        return np.zeros_like(mean)
+    variance = (float(np.vdot(values, values)) / values.size - power) * count / (count - 1)
+    return np.asarray(mean * max(0.0, 1 - variance / count / power))
+
+
+def _with_rounded_constants(float_graph: Graph, graph: Graph) -> Graph:
+    """The float graph with the numbers that the int8 constants stand for, but for biases."""
+    biases = {op.inputs[2] for op in float_graph.operators if op.op in _CONVOLUTIONS}
+    changed = []
+    for name, tensor in float_graph.tensors.items():
+        if tensor.data is None or tensor.dtype != "float32" or name in biases:
             continue
-        x, kernel, offsets = (str(name) for name in op.inputs)
-        error = rounding_error(float_graph.tensors[kernel], graph.tensors[kernel])
-        shift = _mean_output(op, means.mean(x), error, graph.tensors[op.outputs[0]].shape[1:3])
-        bias, stored = float_graph.tensors[offsets].data, graph.tensors[offsets]
-        assert bias is not None
-        assert stored.quantization is not None
-        integers = np.rint((bias - shift) / np.array(stored.quantization.scale))
-        changed.append(replace(stored, data=np.clip(integers, -_LARGEST, _LARGEST).astype(np.int32)))
-    return graph.rebuilt(graph.operators, changed)
+        integers, q = graph.tensors[name].data, _quantization(graph, name)
+        assert integers is not None
+        along = [1] * integers.ndim
+        if len(q.scale) > 1:
+            along[q.dimension] = -1
+        scale, zero = (np.array(values, np.float32).reshape(along) for values in (q.scale, q.zero_point))
+        changed.append(replace(tensor, data=(integers - zero) * scale))
+    return float_graph.rebuilt(float_graph.operators, changed)
 
 
-def rounding_error(exact: Tensor, rounded: Tensor) -> NDArray[np.float64]:
-    """Real value of an int8 kernel minus the kernel that it stands for, in its shape."""
-    assert exact.data is not None
-    assert rounded.data is not None
-    assert rounded.quantization is not None
-    along = [1] * rounded.data.ndim
-    along[rounded.quantization.dimension] = -1
-    real = rounded.data * np.array(rounded.quantization.scale).reshape(along)
-    return np.asarray(real - exact.data, np.float64)
-
-
-def _mean_output(
-    op: Operator, mean: NDArray[np.float32], kernel: NDArray[np.float64], extents: Sequence[int]
-) -> NDArray[np.float64]:
-    """Mean over the output map, of these extents, of a convolution without bias and activation, [channels]."""
-    shape = kernel.shape[1:3]
-    seen = _window_means(op, mean[0], shape, extents)
-    if op.op == "CONV_2D":
-        groups = seen.shape[2] // kernel.shape[3]
-        read = seen.reshape(-1, groups, kernel.shape[3]).transpose(1, 0, 2).reshape(groups, -1, 1)
-        return np.asarray((kernel.reshape(groups, len(kernel) // groups, -1) @ read).reshape(-1))
-    each = int(op.options["depth_multiplier"])  # type: ignore[arg-type]
-    return np.asarray((kernel.reshape(*shape, -1) * seen.repeat(each, axis=2)).sum(axis=(0, 1)))
-
-
-def _window_means(
-    op: Operator, mean: NDArray[np.float32], kernel: Sequence[int], extents: Sequence[int]
-) -> NDArray[np.float64]:
-    """What each weight of a kernel reads on average while the kernel slides over a map [H, W, C]: [rows, columns, C]."""
-    stride, dilation = spacing(op)
-    (top, bottom), (left, right) = padding(op, mean.shape[:2], kernel, stride, dilation)
-    height, width, channels = mean.shape
-    padded = np.zeros((top + height + bottom, left + width + right, channels))
-    padded[top : top + height, left : left + width] = mean
-    rows, columns = (
-        [slice(i * apart, i * apart + (n - 1) * step + 1, step) for i in range(places)]
-        for places, n, step, apart in zip(kernel, extents, stride, dilation, strict=True)
-    )
-    lines = [np.add.reduce(padded[row]) for row in rows]
-    return np.array([[np.add.reduce(line[column]) for column in columns] for line in lines]) / math.prod(extents)
+def _quantization(graph: Graph, name: str) -> Quantization:
+    quantization = graph.tensors[name].quantization
+    assert quantization is not None, f"{name} is quantised"
+    return quantization

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from exporters.errors import ExportError
-from exporters.execute import Batch, arrays, run
+from exporters.execute import Batch, Finish, activate, arrays, run
 from exporters.graph import Graph
 from exporters.quantize.estimators import DEFAULT, Estimator, estimator
 from exporters.quantize.span import Range
@@ -50,37 +50,14 @@ class Motion:
         }
 
 
-@dataclass(slots=True)
-class Means:
-    """The mean map of the tensors in `wanted`."""
-
-    wanted: frozenset[str]
-    _sums: dict[str, tuple[NDArray[np.float64], int]] = field(default_factory=dict)
-
-    def add(self, name: str, values: torch.Tensor) -> None:
-        """One more batch [B, ...] of a tensor."""
-        if name not in self.wanted:
-            return
-        # Exact enough within a batch, and ten times faster than adding up in double precision.
-        total, count = values.sum(dim=0).numpy().astype(np.float64), len(values)
-        if name in self._sums:
-            total, count = total + self._sums[name][0], count + self._sums[name][1]
-        self._sums[name] = (total, count)
-
-    def mean(self, name: str) -> NDArray[np.float32]:
-        """The mean over all examples, [1, ...]."""
-        total, count = self._sums[name]
-        return (total / count).astype(np.float32)[None]
-
-
 def observe(
     graph: Graph,
     batches: Iterable[Batch],
     progress: Callable[[int], None] | None = None,
     motion: Motion | None = None,
-    means: Means | None = None,
     method: str = DEFAULT,
     witness: Witness | None = None,
+    finish: Finish = activate,
 ) -> dict[str, Range]:
     """The range of the input and of each computed tensor over all batches.
 
@@ -89,9 +66,9 @@ def observe(
         batches: arrays [B, H, W, C] as the network takes them; for several inputs one array each.
         progress: called after each batch with the number of examples seen so far.
         motion: learns which channels move.
-        means: learns the mean maps.
         method: name of the range estimator.
         witness: called with the first batch and what the graph gives for it.
+        finish: see `exporters.execute.run`.
 
     Raises:
         ExportError: no batch; a value that is not finite (the tensor is named).
@@ -112,8 +89,6 @@ def observe(
             )
         if motion is not None:
             motion.add(name, lows, highs, values.numel() // values.shape[-1])
-        if means is not None:
-            means.add(name, values)
         if name not in estimators:
             estimators[name] = make()
         estimators[name].add(values, low, high)
@@ -121,7 +96,7 @@ def observe(
     _keep_pages()
     count = 0
     for batch in batches:
-        outputs = run(graph, batch, keep)
+        outputs = run(graph, batch, keep, finish)
         if witness is not None and not count:
             witness(batch, outputs)
         count += len(arrays(batch)[0])

@@ -21,16 +21,15 @@ from torch import nn
 from torch.func import functional_call
 
 from exporters.execute import run
-from exporters.graph import Graph
+from exporters.graph import Graph, Quantization
 from exporters.lower import find
-from exporters.quantize import observe, quantize, separate
+from exporters.quantize import observe, quantize, round_in_place, separate
 from exporters.tflite import PIXELS
 from exporters.trace import trace
+from sapool.calibration import batches
 from sapool.data.preprocessing import to_float
 from sapool.lowering import blocks
 
-_BATCH: Final = 64
-_TIE: Final = 1e-3
 _PROBES: Final = 8
 # Lowering a self-attentive pool approximates by 0.06%, which later layers can make more of. Another tensor is further away:
 # weighted and plain averages, say, by a third.
@@ -40,28 +39,35 @@ _KERNELS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """How the output of a module is rounded: its scale and zero point, and whether it is an average of integers.
+    """How the output of a module is rounded: to which integers, and whether it is an average of them."""
 
-    Averages are often halfway between two integers; they go away from zero then, all else to the nearest (half of the ties
-    up, half down, as torch does; products with a scale hardly ever are ties).
-    """
-
-    scale: float
-    zero_point: int
+    quantization: Quantization
     average: bool = False
 
     def round(self, output: torch.Tensor) -> torch.Tensor:
         """The output as int8 represents it; gradients pass, and stop where it is cut off."""
         # In single precision also where the network computes in half.
-        output = output.float()
-        if not self.average:
-            return torch.fake_quantize_per_tensor_affine(output, self.scale, self.zero_point, -128, 127)
-        with torch.no_grad():
-            integers = output / self.scale + self.zero_point
-            # Adding up in single precision leaves a tie a little to one side.
-            away = torch.floor(integers.abs() + 0.5 + _TIE).copysign(integers).clamp_(-128, 127)
-            change = (away - self.zero_point) * self.scale - output
-        return output + change
+        result: torch.Tensor = _Rounding.apply(  # type: ignore[no-untyped-call]
+            output.float(), self.quantization, self.average
+        )
+        return result
+
+
+class _Rounding(torch.autograd.Function):
+    """Rounding whose gradient is that of the identity, or of cutting off; averages of what int8 holds are never cut off."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, quantization: Quantization, average: bool) -> torch.Tensor:
+        if not average:
+            (scale,), (zero_point,) = quantization.scale, quantization.zero_point
+            low, high = ((end - zero_point) * scale for end in (-128.5, 127.5))
+            ctx.save_for_backward((values >= low) & (values <= high))
+        return round_in_place(values.clone(), quantization, average=average)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (gradient,) = gradients
+        return (gradient * ctx.saved_tensors[0] if ctx.saved_tensors else gradient), None, None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,16 +131,14 @@ def simulation(network: nn.Module, images: NDArray[np.uint8]) -> Simulation:
     """
     _, height, width, channels = images.shape
     graph = separate(trace(network, (1, channels, height, width)), PIXELS)
-    batches = [to_float(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
-    integers = quantize(graph, observe(graph, batches), input_quantization=PIXELS)
-    modules, points = _matches(network, graph, batches[0][:_PROBES]), {}
+    integers = quantize(graph, observe(graph, batches(images)), input_quantization=PIXELS)
+    modules, points = _matches(network, graph, to_float(images[:_PROBES])), {}
     averages = {op.outputs[0] for op in graph.operators if op.op == "AVERAGE_POOL_2D"}
     found = set()
     for tensor in integers.activations():
         name = modules.get(tensor.name)
         if name is not None and tensor.quantization is not None:
-            scale, zero_point = tensor.quantization.scale[0], tensor.quantization.zero_point[0]
-            points[name] = Point(scale, zero_point, tensor.name in averages)
+            points[name] = Point(tensor.quantization, tensor.name in averages)
             found.add(tensor.name)
     unmatched = [op.outputs[0] for op in integers.operators if op.outputs[0] not in found and op.op != "RESHAPE"]
     return Simulation(points, _kernels(network, graph), tuple(unmatched))

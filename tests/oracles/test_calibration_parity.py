@@ -16,10 +16,12 @@ from torch import nn
 
 import sapool.lowering  # noqa: F401
 from exporters import tflite
+from exporters.execute import run
 from exporters.parity import compare
 from exporters.quantize import Calibration
 from exporters.quantize.estimators import methods
 from firmware_sim.model import read
+from firmware_sim.run.litert import LiteRt
 from sapool import models
 from sapool.data import preprocessing
 from sapool.spec import parse
@@ -71,3 +73,21 @@ def test_methods_give_different_files():
     ]  # fmt: skip
     files = {tflite.export(net, (1, 3, 32, 32), float_images, settings=choice).content for choice in choices}
     assert len(files) == len(choices)
+
+
+@pytest.mark.parametrize("pooling", ["average", "subspace_attention", "self_attentive"])
+def test_corrected_biases_bring_the_mean_output_in_litert_nearer_to_float(pooling):
+    # Other images than those that the biases follow from.
+    net = randomise(models.build(parse(f"mobilenet_v2-{pooling}-2121111:width=0.1")))
+    images = np.random.default_rng(2).integers(0, 256, (164, 32, 32, 3)).astype(np.uint8)
+    batches, others = [preprocessing.to_float(images[:64])], images[64:]
+
+    def error(settings):
+        model = tflite.export(net, (1, 3, 32, 32), iter(batches), settings=settings)
+        exact = run(model.float_graph, preprocessing.to_float(others))[0].reshape(len(others), -1)
+        interpreter, quantization = LiteRt(model.content), model.graph.tensors[model.graph.outputs[0]].quantization
+        stored = np.stack([interpreter.invoke(one[None])[0].reshape(-1) for one in preprocessing.to_device(others)])
+        return ((stored - float(quantization.zero_point[0])) * quantization.scale[0] - exact).mean(axis=0)
+
+    before, after = error(Calibration(bias_correction=False)), error(Calibration())
+    assert np.abs(after).mean() < 0.6 * np.abs(before).mean()

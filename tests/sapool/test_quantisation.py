@@ -11,6 +11,7 @@ from support import pictures
 from torch import nn
 
 import exporters.tflite
+from exporters.graph import Quantization
 from exporters.quantize import Calibration, Range
 from exporters.quantize.scales import asymmetric, to_int8, weight_and_bias
 from sapool import checkpoint, models
@@ -161,7 +162,7 @@ def test_activations_are_rounded_as_the_exporter_rounds_them():
     expected = (to_int8(values.numpy(), quantization).astype(float) - quantization.zero_point[0]) * quantization.scale[
         0
     ]
-    rounded = Point(quantization.scale[0], quantization.zero_point[0]).round(values).numpy()
+    rounded = Point(quantization).round(values).numpy()
     # A value between two steps may go to either.
     assert np.mean(np.isclose(rounded, expected, atol=1e-6)) > 0.99
     assert np.abs(rounded - expected).max() <= quantization.scale[0] * 1.001
@@ -170,13 +171,13 @@ def test_activations_are_rounded_as_the_exporter_rounds_them():
 def test_gradients_pass_rounding_and_stop_outside_the_range():
     values = torch.tensor([-9.0, 0.3, 2.2, 9.0], requires_grad=True)
     quantization = asymmetric(Range(-1.0, 6.0))
-    Point(quantization.scale[0], quantization.zero_point[0]).round(values).sum().backward()
+    Point(quantization).round(values).sum().backward()
     assert values.grad.tolist() == [0, 1, 1, 0]
 
 
 def test_averages_halfway_between_integers_go_away_from_zero():
     # kernels/internal/reference/integer_ops/pooling.h: acc > 0 ? (acc + count / 2) / count : (acc - count / 2) / count
-    point = Point(0.1, 3, average=True)
+    point = Point(Quantization((0.1,), (3,)), average=True)
     integers = torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.75, -0.75, 127.5])
     rounded = point.round((integers - 3) * 0.1) / 0.1 + 3
     assert rounded.tolist() == pytest.approx([-3, -2, -1, 1, 2, 3, 1, -1, 127], abs=1e-4)
