@@ -1,11 +1,14 @@
 """Our export beside what a user would pick instead: TensorFlow's converter, litert-torch and onnx2tf.
 
-    python benchmarks/export_comparison.py CHECKPOINT ... --data ../shared/data/cifar10-jpeg.tar.xz \\
+    python benchmarks/int8_accuracy.py ../shared/data/cifar10-jpeg.tar.xz
+    python benchmarks/export_comparison.py build/int8-accuracy/*/model.safetensors \\
+        --data ../shared/data/cifar10-jpeg.tar.xz \\
         --tensorflow /tmp/tensorflow/bin/python --litert-torch /tmp/litert/bin/python --onnx2tf /tmp/onnx2tf/bin/python
 
 Each converter runs in a Python environment of its own, because they want versions of packages that exclude each other;
 without its option a converter is left out, and the page says how to install it. All get the same trained weights and the
-same calibration images, those beside the checkpoint. What was measured is kept (--folder) and not measured again.
+same calibration images, those beside the checkpoint. Trainings of the same network with several seeds are shown together, by
+their mean. What was measured is kept (--folder) and not measured again.
 
 Writes docs/export-comparison.md (--output) and benchmarks/results/export-comparison.csv (--csv).
 """
@@ -13,6 +16,7 @@ Writes docs/export-comparison.md (--output) and benchmarks/results/export-compar
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -27,6 +31,7 @@ import numpy as np
 from converters import graph_file, page
 from experiment import ROOT, array_once, chance, once, open_images, points, share, write_csv
 from machine import machine
+from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 3600
@@ -63,7 +68,8 @@ class Subject:
         self.loaded = checkpoint.load(path)
         self.images = calibration.load(calibration.beside(path))
         self.name = str(self.loaded.spec)
-        self.folder = folder / self.loaded.spec.pooling
+        self.seed = self.loaded.header.get("recipe", {}).get("seed")
+        self.folder = folder / f"{self.loaded.spec.pooling}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def inputs(self, takes: str) -> tuple[Path, Path]:
@@ -158,33 +164,35 @@ def _looked_at(content: bytes) -> dict[str, Any]:
 def rows_of(subject: Subject, pythons: dict[str, str | None]) -> list[dict[str, Any]]:
     """A row for each converter, ours first."""
     labels = subject.data.test.labels
-    exact = array_once(subject.folder / "float.npy", partial(subject.classify, None)) == labels
-    rows, own = [], None
+    exact = array_once(subject.folder / "float.npy", partial(subject.classify, None))
+    rows: list[dict[str, Any]] = []
+    own: NDArray[np.int64] | None = None
     for converter in (OURS, *OTHERS):
         python = sys.executable if converter is OURS else pythons[converter.name]
         if python is None:
             continue
-        print(f"{subject.name}: {converter.name}", file=sys.stderr, flush=True)
+        print(f"{subject.name} seed {subject.seed}: {converter.name}", file=sys.stderr, flush=True)
         result = once(subject.folder / f"{converter.name}.json", partial(converted, subject, converter, python))
-        row = {"network": subject.name, "converter": converter.name, "float_accuracy": share(exact), **result}
+        row = {"network": subject.name, "seed": subject.seed, "converter": converter.name}
+        row |= {"float_accuracy": share(exact == labels), **result}
         if "problem" not in result:
             content = (subject.folder / f"{converter.name}.tflite").read_bytes()
             answers = array_once(subject.folder / f"{converter.name}.npy", partial(subject.classify, content))
-            right = answers == labels
-            own = right if own is None else own
-            row |= {
-                "int8_accuracy": share(right),
-                "points_below_sapool": points(own, right),
-                "chance": chance(own, right),
-                "test_images": len(labels),
-            }
+            own = answers if own is None else own
+            row |= {"int8_accuracy": share(answers == labels), "agreement": share(answers == exact)}
+            for name, truth in (("accuracy", labels), ("agreement", exact)):
+                row[f"{name}_ahead"] = points(own == truth, answers == truth)
+                row[f"{name}_chance"] = chance(own == truth, answers == truth)
+            row["test_images"] = len(labels)
         rows.append(row)
     return rows
 
 
+# `*_ahead`: what sapool is ahead by, in points, and `*_chance` half the 95% interval of that, on the same images.
 COLUMNS = (
-    "network", "converter", "versions", "float_accuracy", "int8_accuracy", "points_below_sapool", "chance", "test_images",
-    "operators", "input", "file_bytes", "arena_bytes", "refused", "conversion_cpu_s", "process_cpu_s", "problem",
+    "network", "seed", "converter", "versions", "float_accuracy", "int8_accuracy", "accuracy_ahead", "accuracy_chance",
+    "agreement", "agreement_ahead", "agreement_chance", "test_images", "operators", "input", "file_bytes", "arena_bytes",
+    "refused", "conversion_cpu_s", "process_cpu_s", "problem",
 )  # fmt: skip
 
 

@@ -165,9 +165,7 @@ class Network:
             predictor: Any = network.load(path)
         else:
             images = calibration.load(calibration.beside(path))
-            # As `sapool export` does: rounding is what networks that were trained with it have learnt.
-            settings = Calibration(name, bias_correction=folder != self.qat_folder)
-            predictor = TflitePredictor(to_tflite(checkpoint.load(path), images, settings=settings).content)
+            predictor = TflitePredictor(to_tflite(checkpoint.load(path), images, settings=Calibration(name)).content)
         result = evaluate(predictor, self.dataset.test, self.dataset.classes)
         self._say(
             f"{'with rounding, ' if folder == self.qat_folder else ''}{name} {result.accuracy:.2%}, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ This page is written by [benchmarks/export_comparison.py](../benchmarks/export_c
 python -m venv /tmp/tensorflow && /tmp/tensorflow/bin/pip install 'sapool[tensorflow]'
 python -m venv /tmp/litert && /tmp/litert/bin/pip install litert-torch click
 python -m venv /tmp/onnx2tf && /tmp/onnx2tf/bin/pip install onnx2tf
-python benchmarks/export_comparison.py build/NETWORK/model.safetensors --data cifar10-jpeg.tar.xz \\
+python benchmarks/int8_accuracy.py cifar10-jpeg.tar.xz
+python benchmarks/export_comparison.py build/int8-accuracy/*/model.safetensors --data cifar10-jpeg.tar.xz \\
     --tensorflow /tmp/tensorflow/bin/python --litert-torch /tmp/litert/bin/python --onnx2tf /tmp/onnx2tf/bin/python
 ```
 
@@ -33,10 +36,14 @@ python benchmarks/export_comparison.py build/NETWORK/model.safetensors --data ci
   nothing to measure.
 - **onnx2tf**: sapool's ONNX file, full integer. Making the ONNX file is not counted.
 
-Accuracy is that of LiteRT's reference kernels; its chance is half the 95% interval of the difference, on the same images.
-The arena is what TFLM uses on a 64-bit host. Conversion is the processor
-time of all threads from the network in memory to the bytes of the file, calibration included, in a fresh process;
-the whole process has imports and reading on top. Where a conversion takes less than 5 s, the median of seven is shown.
+Each network was trained with several seeds, and a line is the mean of its trainings. Accuracy is that of LiteRT's reference
+kernels; chance is half the 95% interval of a difference, on the same images. "As float" is the share of images that are
+answered as the float network answers them, which is what a converter is to do. Accuracy tells only those apart that lose
+much: where int8 answers otherwise than float, it is right about as often as float was, whoever converts.
+
+The arena is what TFLM uses on a 64-bit host. Conversion is the processor time of all threads from the network in memory to
+the bytes of the file, calibration included, in a fresh process; the whole process has imports and reading on top. Where a
+conversion takes less than 5 s, the median of seven is taken.
 """
 
 
@@ -48,7 +55,11 @@ def write(
     for network in dict.fromkeys(row["network"] for row in rows):
         chosen = [row for row in rows if row["network"] == network]
         parts.append(_section(network, chosen))
-    notes = [f"- {row['converter']}, `{row['network']}`: {_words(row)}" for row in rows if _words(row)]
+    if len(parts) > 2:
+        parts.append(_together(rows))
+    notes = list(
+        dict.fromkeys(f"- {row['converter']}, `{row['network']}`: {_words(row)}" for row in rows if _words(row))
+    )
     notes += [
         f"- {name} was not measured: `pip install {packages}` into an environment of its own"
         for name, packages in missing
@@ -72,32 +83,68 @@ def _inline(words: str) -> str:
 
 
 def _section(network: str, rows: Sequence[dict[str, Any]]) -> str:
-    own = rows[0]
+    converters = dict.fromkeys(row["converter"] for row in rows)
+    means = [_mean([row for row in rows if row["converter"] == name]) for name in converters]
+    own = means[0]
+    trainings = ", ".join({row["seed"]: f"{row['float_accuracy']:.2%}" for row in rows}.values())
     lines = [
         f"## `{network}`\n",
-        f"Accuracy in float {own['float_accuracy']:.2%}.\n",
-        "| converter | int8 accuracy | operators | arena | file | conversion | whole process |",
-        "|---|---|---|---|---|---|---|",
+        f"Accuracy in float {own['float_accuracy']:.2%}, the mean of its trainings ({trainings}).\n",
+        "| converter | int8 accuracy | as float | operators | arena | file | conversion | whole process |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
+    for row in means:
         if "problem" in row:
-            lines.append(f"| {row['converter']} | no file | | | | | |")
+            lines.append(f"| {row['converter']} | no file | | | | | | |")
             continue
         arena = "refused" if row["refused"] else f"{row['arena_bytes']:,}"
         lines.append(
-            f"| {row['converter']} | {row['int8_accuracy']:.2%} | {row['operators']} | {arena} | {row['file_bytes']:,} "
-            f"| {row['conversion_cpu_s']:.2f} s | {row['process_cpu_s']:.1f} s |"
+            f"| {row['converter']} | {row['int8_accuracy']:.2%} | {row['agreement']:.2%} | {row['operators']} | {arena} "
+            f"| {row['file_bytes']:,} | {row['conversion_cpu_s']:.2f} s | {row['process_cpu_s']:.1f} s |"
         )
-    lines += ["", "| sapool against | accuracy no lower | operators no more | arena no higher | time at most a fifth |"]
-    lines.append("|---|---|---|---|---|")
-    lines += [_verdict(own, row) for row in rows[1:] if "problem" not in row]
+    claims = ("accuracy no lower", "as float no less", "operators no more", "arena no higher", "time at most a fifth")
+    lines += ["", f"| sapool against | {' | '.join(claims)} |", "|---|---|---|---|---|---|"]
+    lines += [_verdict(own, row) for row in means[1:] if "problem" not in row]
     return "\n".join(lines) + "\n"
 
 
+def _together(rows: Sequence[dict[str, Any]]) -> str:
+    """What all networks say of accuracy."""
+    lines = [
+        "## All networks together\n",
+        "| sapool against | trainings | accuracy no lower | as float no less |",
+        "|---|---|---|---|",
+    ]
+    for name in list(dict.fromkeys(row["converter"] for row in rows))[1:]:
+        mean = _mean(chosen := [row for row in rows if row["converter"] == name and "problem" not in row])
+        lines.append(f"| {name} | {len(chosen)} | {_ahead(mean, 'accuracy')} | {_ahead(mean, 'agreement')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The trainings of one network through one converter as one row: their means, and the largest of operators and bytes,
+    in which they hardly ever differ. A training that gave no file, or one that TFLM refuses, stands for all.
+    """
+    if failed := [row for row in rows if "problem" in row]:
+        return failed[0]
+    means = (
+        "float_accuracy", "int8_accuracy", "accuracy_ahead", "agreement", "agreement_ahead", "conversion_cpu_s",
+        "process_cpu_s",
+    )  # fmt: skip
+    return {
+        **rows[0],
+        "refused": next((row["refused"] for row in rows if row["refused"]), None),
+        **{name: statistics.fmean(row[name] for row in rows) for name in means},
+        **{name: max(row[name] or 0 for row in rows) for name in ("operators", "arena_bytes", "file_bytes")},
+        # Of the mean of independent differences.
+        **{
+            name: math.hypot(*(row[name] for row in rows)) / len(rows)
+            for name in ("accuracy_chance", "agreement_chance")
+        },
+    }
+
+
 def _verdict(own: dict[str, Any], row: dict[str, Any]) -> str:
-    better = row["points_below_sapool"]
-    mark = "within chance," if -row["chance"] <= better < 0 else _mark(better >= 0)
-    accuracy = f"{mark} {better:+.2f} points (chance ±{row['chance']:.2f})"
     operators = f"{_mark(own['operators'] <= row['operators'])} {own['operators']} : {row['operators']}"
     if row["refused"]:
         arena = "yes, refused"
@@ -105,7 +152,15 @@ def _verdict(own: dict[str, Any], row: dict[str, Any]) -> str:
         arena = f"{_mark(own['arena_bytes'] <= row['arena_bytes'])} {own['arena_bytes'] - row['arena_bytes']:+,} bytes"
     factors = [row[name] / own[name] for name in ("conversion_cpu_s", "process_cpu_s")]
     time = f"{_mark(factors[0] >= FIFTH)} 1 : {factors[0]:.1f} (process 1 : {factors[1]:.1f})"
-    return f"| {row['converter']} | {accuracy} | {operators} | {arena} | {time} |"
+    cells = (row["converter"], _ahead(row, "accuracy"), _ahead(row, "agreement"), operators, arena, time)
+    return f"| {' | '.join(cells)} |"
+
+
+def _ahead(row: dict[str, Any], name: str) -> str:
+    """By how many points sapool is ahead in a share of images."""
+    better, chance = row[f"{name}_ahead"], row[f"{name}_chance"]
+    mark = "within chance," if -chance <= better < 0 else _mark(better >= 0)
+    return f"{mark} {better:+.2f} points (chance ±{chance:.2f})"
 
 
 def _mark(holds: bool) -> str:

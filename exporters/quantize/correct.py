@@ -109,13 +109,13 @@ def _shift(differences: torch.Tensor) -> NDArray[np.float64]:
     The mean over the examples, times the share of it that is not chance: 1 - (variance of the means) / (their mean square),
     all channels together, or nothing where that is negative (James and Stein's estimate).
     """
-    values = differences.numpy().astype(np.float64)
-    count, mean = len(values), values.mean(axis=0)
-    power = float(np.mean(mean**2))
+    values = differences.numpy()
+    count, mean = len(values), values.sum(axis=0, dtype=np.float64) / len(values)
+    power = float(mean @ mean) / len(mean)
     if count < 2 or power <= 0:
         return np.zeros_like(mean)
-    variance = (float(np.vdot(values, values)) / values.size - power) * count / (count - 1)
-    return np.asarray(mean * max(0.0, 1 - variance / count / power))
+    variance = (float(np.vdot(values, values)) / values.size - power) / (count - 1)
+    return np.asarray(mean * max(0.0, 1 - variance / power))
 
 
 def _with_rounded_constants(float_graph: Graph, graph: Graph) -> Graph:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,10 +25,11 @@ def asymmetric(span: Range, scale: float | None = None) -> Quantization:
     """
     if scale is None:
         scale = float(np.float32(max((span.high - span.low) / 255, _SMALLEST_ACTIVATION_SCALE)))
-    zero_point = int(np.clip(round(-128 - span.low / scale), -128, 127))
+    zero_point = max(-128, min(127, round(-128 - span.low / scale)))
     return Quantization((scale,), (zero_point,))
 
 
+@lru_cache(maxsize=4096)
 def sigmoid_is_clear(quantization: Quantization) -> bool:
     """Whether TFLM and LiteRT round the sigmoid of each of int8's 256 values alike.
 

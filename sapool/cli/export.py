@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sapool.cli.export_options import Compare, calibration_options, compare_options, settings
+from sapool.cli.export_options import Compare, calibration_options, compare_options
 from sapool.cli.export_parity import parity, parity_line
 from sapool.cli.export_shrink import Wanted, bands_lines, shrink_lines, shrink_options, shrinking
 from sapool.errors import UsageError
@@ -62,7 +62,7 @@ _MOST_WARNINGS = 3
 def command(
     checkpoint: Path, target: str, output: Path | None, data: str | None, samples: int, verify: int, destination: str | None,
     dynamic_batch: bool, shrink: bool | None, bands: bool, max_extra_macs: float | None, form: str | None,
-    calibration_method: str, bias_correction: bool | None, equalise: bool, compare: bool, compare_images: int,
+    calibration_method: str, bias_correction: bool, equalise: bool, compare: bool, compare_images: int,
     compare_outputs: tuple[Path, ...], format_: str,
 ) -> None:  # fmt: skip
     """Export CHECKPOINT (a .safetensors file of `sapool train`).
@@ -104,7 +104,9 @@ def command(
     if target == "onnx":
         written = _onnx(loaded, images, output, verify, dynamic_batch)
     else:
-        chosen = settings(calibration_method, bias_correction, equalise, loaded.header)
+        from exporters.quantize import Calibration
+
+        chosen = Calibration(calibration_method, bias_correction, equalise)
         model = _calibrated(loaded, images, profile, chosen)
         if compared is not None:
             comparison = compared.run(model, images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exporters.compare import Comparison
-    from exporters.quantize import Calibration
     from exporters.tflite import TfliteModel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,9 +31,8 @@ def calibration_options(command: Command) -> Command:
             help="Scale channels in front of depthwise convolutions alike, where that is exact (not across ReLU6).",
         ),
         click.option(
-            "--bias-correction/--no-bias-correction", default=None,
-            help="Let biases make up for what rounding the kernels does to mean outputs. By default on, except for networks "
-            "that were trained quantisation-aware and so have learned to.",
+            "--bias-correction/--no-bias-correction", default=True, show_default=True,
+            help="Let biases make up for what int8 does to mean outputs.",
         ),
         click.option(
             "--calibration-method", type=click.Choice(METHODS), default=METHODS[0], show_default=True,
@@ -55,7 +53,7 @@ def compare_options(command: Command) -> Command:
         ),
         click.option(
             "--compare-images", type=click.IntRange(1), default=_IMAGES, show_default=True, metavar="N",
-            help="Compare on the first N calibration images.",
+            help="Compare on N of the calibration images.",
         ),
         click.option(
             "--compare", is_flag=True,
@@ -66,16 +64,6 @@ def compare_options(command: Command) -> Command:
     return command
 
 
-def settings(method: str, bias_correction: bool | None, equalise: bool, header: Mapping[str, Any]) -> Calibration:
-    """What the options of `calibration_options` say, for a checkpoint with this header."""
-    from exporters.quantize import Calibration
-
-    if bias_correction is None:
-        recipe = header.get("recipe")
-        bias_correction = not (isinstance(recipe, Mapping) and recipe.get("quantised_epochs"))
-    return Calibration(method, bias_correction, equalise)
-
-
 @dataclass(frozen=True, slots=True)
 class Compare:
     """A comparison that was asked for: on how many images, and the files to write."""
@@ -84,12 +72,13 @@ class Compare:
     outputs: tuple[Path, ...]
 
     def run(self, model: TfliteModel, images: NDArray[np.uint8]) -> Comparison:
-        """Compare on the first images [N, H, W, C], pixels; shows a bar."""
+        """Compare on some of the images [N, H, W, C], pixels; shows a bar."""
         from exporters.compare import compare
+        from sapool.calibration import choose
         from sapool.data.preprocessing import to_float
         from sapool.training.progress import share_bar
 
-        chosen = images[: self.images]
+        chosen = choose(images, count=self.images)
         with share_bar("comparing") as show:
             return compare(
                 model.content, model.float_graph, model.graph, [to_float(chosen)],

@@ -76,7 +76,7 @@ def test_it_computes_what_litert_computes(seed):
         ),
         images,
     )  # fmt: skip
-    uncorrected = Calibration(bias_correction=False)  # as `sapool export` has it for such networks
+    uncorrected = Calibration(bias_correction=False)
     model = exporters.tflite.export(network, (1, 3, 32, 32), [to_float(images)], settings=uncorrected)
     file = TflitePredictor(model.content)
     int8, step = file(TEST.images), file._result.quantization.scale[0]
