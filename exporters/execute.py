@@ -42,7 +42,7 @@ def run(
         finish: called with every operator and what it computed, [B, ...], which it may change in place.
 
     Raises:
-        ExportError: the batch does not have the shapes of the inputs, is not float32 or not finite.
+        ExportError: the batch is empty, does not have the shapes of the inputs, is not float32 or not finite.
     """
     values = {name: torch.as_tensor(t.data) for name, t in graph.tensors.items() if t.data is not None}
     values.update(_inputs(graph, batch))
@@ -91,6 +91,8 @@ def _inputs(graph: Graph, batch: Batch) -> dict[str, torch.Tensor]:
                 where=name,
                 hint="arrays are [B, H, W, C], with the channels last, at the network's resolution",
             )
+        if not len(array):
+            raise ExportError("a batch without an example", where=name, hint="leave it out")
         if array.dtype != np.float32:
             raise ExportError(
                 f"inputs of type {array.dtype}, not float32", where=name, hint="scale them as in training, to float32"
@@ -107,7 +109,7 @@ def _pair(op: Operator, stem: str, *suffix: str) -> tuple[int, int]:
     )
 
 
-def padding(
+def _padding(
     op: Operator, extents: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int] = (1, 1)
 ) -> tuple[tuple[int, int], ...]:
     """Rows above and below, and columns left and right, with which an operator surrounds a map of these extents."""
@@ -121,7 +123,7 @@ def _padded(
     op: Operator, x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], *, fill: float = 0.0
 ) -> torch.Tensor:
     """[B, C, H, W] padded as TFLite's SAME does; unchanged for VALID."""
-    return _surrounded(x, padding(op, x.shape[2:], kernel, stride), fill)
+    return _surrounded(x, _padding(op, x.shape[2:], kernel, stride), fill)
 
 
 def _surrounded(x: torch.Tensor, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> torch.Tensor:
@@ -129,13 +131,13 @@ def _surrounded(x: torch.Tensor, pads: Sequence[tuple[int, int]], fill: float = 
     return F.pad(x, (*columns, *rows), value=fill) if any((*rows, *columns)) else x
 
 
-def spacing(op: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
+def _spacing(op: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
     """Stride and dilation of a convolution, along rows and columns."""
     return _pair(op, "stride"), _pair(op, "dilation", "_factor")
 
 
 def _conv(op: Operator, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    stride, dilation = spacing(op)
+    stride, dilation = _spacing(op)
     depthwise = op.op == "DEPTHWISE_CONV_2D"
     if (
         not depthwise
@@ -147,7 +149,7 @@ def _conv(op: Operator, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tenso
     kernel = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
     groups = x.shape[3] if depthwise else x.shape[3] // weight.shape[3]
     nchw = x.permute(0, 3, 1, 2)
-    pads = padding(op, nchw.shape[2:], kernel.shape[2:], stride, dilation)
+    pads = _padding(op, nchw.shape[2:], kernel.shape[2:], stride, dilation)
     (top, bottom), (left, right) = pads
     if top == bottom and left == right:  # the convolution pads by itself, without a larger copy of the map
         return F.conv2d(nchw, kernel, bias, stride, (top, left), dilation, groups).permute(0, 2, 3, 1)

@@ -72,6 +72,12 @@ class Graph:
         """The data of a tensor, None if it is computed (or absent)."""
         return None if name is None else self.tensors[name].data
 
+    def quantization(self, name: str) -> Quantization:
+        """Of a tensor that has one, as all do that hold int8 or the integers of a bias."""
+        quantization = self.tensors[name].quantization
+        assert quantization is not None, f"{name} is quantised"
+        return quantization
+
     def producers(self) -> dict[str, int]:
         """Index of the operator that writes each computed tensor."""
         return {name: i for i, op in enumerate(self.operators) for name in op.outputs}

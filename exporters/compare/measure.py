@@ -48,7 +48,7 @@ def compare(
         ExportError: no examples, or of another shape or type.
     """
     interpreter = LiteRt(content, keep_tensors=True)
-    pairs = [_Layer(op, _quantization(graph, op.outputs[0])) for op in float_graph.operators]
+    pairs = [_Layer(op, graph.quantization(op.outputs[0])) for op in float_graph.operators]
     first = _Sums()
     count = agree = 0
     for batch in batches:
@@ -57,7 +57,7 @@ def compare(
             exact = _float_values(float_graph, given)
             interpreter.invoke(*(_integers(graph, n, a) for n, a in zip(graph.inputs, given, strict=True)))
             whole = {name: interpreter.tensor(name) for name in exact}
-            real = {name: _real(values, _quantization(graph, name)) for name, values in whole.items()}
+            real = {name: _real(values, graph.quantization(name)) for name, values in whole.items()}
             for layer in pairs:
                 layer.add(float_graph, exact, whole, real)
             name = graph.outputs[0]
@@ -79,13 +79,7 @@ def _float_values(graph: Graph, example: list[NDArray[np.float32]]) -> dict[str,
 
 
 def _integers(graph: Graph, name: str, values: NDArray[np.float32]) -> NDArray[np.int8]:
-    return to_int8(values, _quantization(graph, name))
-
-
-def _quantization(graph: Graph, name: str) -> Quantization:
-    quantization = graph.tensors[name].quantization
-    assert quantization is not None, f"{name} is quantised"
-    return quantization
+    return to_int8(values, graph.quantization(name))
 
 
 def _real(values: _Array, quantization: Quantization) -> NDArray[np.float64]:

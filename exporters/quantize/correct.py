@@ -8,6 +8,7 @@ their ties to one side, and values are clipped at one end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from exporters.execute import Batch, activate, arrays, run
-from exporters.graph import Graph, Operator, Quantization, Tensor
+from exporters.graph import Graph, Operator, Tensor
 from exporters.quantize.rounding import round_in_place
 
 _CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
@@ -44,9 +45,9 @@ class Reference:
         for batch in batches:
             given = arrays(batch)
             if left is None:
-                left = max(1, min(_EXAMPLES, _PIXELS // max(array[0, ..., 0].size for array in given)))
+                left = max(1, min(_EXAMPLES, _PIXELS // max([1, *(math.prod(array.shape[1:3]) for array in given)])))
             if left:
-                count = len(given[0])
+                count = min(map(len, given), default=0)
                 taken = min(left, count)
                 self._chosen.append(np.arange(taken) * count // taken)
                 self._examples.append(tuple(array[self._chosen[-1]] for array in given))
@@ -90,15 +91,15 @@ def correct_bias(float_graph: Graph, graph: Graph, reference: Reference) -> Grap
             bias = float_graph.tensors[offsets.name].data
             assert bias is not None
             shift = _shift(result.mean(dim=(1, 2)) - reference.means(op.outputs[0]))
-            step = np.array(_quantization(graph, offsets.name).scale)
+            step = np.array(graph.quantization(offsets.name).scale)
             integers = np.clip(np.rint((bias - shift) / step), -_LARGEST, _LARGEST).astype(np.int32)
             corrected.append(replace(offsets, data=integers))
             result += torch.as_tensor((integers * step - bias).astype(np.float32))
-        scale = _quantization(graph, op.outputs[0])
+        scale = graph.quantization(op.outputs[0])
         return round_in_place(activate(op, result), scale, average=op.op == "AVERAGE_POOL_2D")
 
     inputs = zip(float_graph.inputs, reference.examples(), strict=True)
-    batch = [round_in_place(torch.as_tensor(array), _quantization(graph, name)).numpy() for name, array in inputs]
+    batch = [round_in_place(torch.as_tensor(array), graph.quantization(name)).numpy() for name, array in inputs]
     run(_with_rounded_constants(float_graph, graph), batch, finish=finish)
     return graph.rebuilt(graph.operators, corrected)
 
@@ -125,7 +126,7 @@ def _with_rounded_constants(float_graph: Graph, graph: Graph) -> Graph:
     for name, tensor in float_graph.tensors.items():
         if tensor.data is None or tensor.dtype != "float32" or name in biases:
             continue
-        integers, q = graph.tensors[name].data, _quantization(graph, name)
+        integers, q = graph.tensors[name].data, graph.quantization(name)
         assert integers is not None
         along = [1] * integers.ndim
         if len(q.scale) > 1:
@@ -133,9 +134,3 @@ def _with_rounded_constants(float_graph: Graph, graph: Graph) -> Graph:
         scale, zero = (np.array(values, np.float32).reshape(along) for values in (q.scale, q.zero_point))
         changed.append(replace(tensor, data=(integers - zero) * scale))
     return float_graph.rebuilt(float_graph.operators, changed)
-
-
-def _quantization(graph: Graph, name: str) -> Quantization:
-    quantization = graph.tensors[name].quantization
-    assert quantization is not None, f"{name} is quantised"
-    return quantization

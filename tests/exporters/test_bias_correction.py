@@ -8,6 +8,7 @@ import torch
 from support.nets import randomise
 from torch import nn
 
+from exporters.errors import ExportError
 from exporters.quantize import correct, observe, quantize
 from exporters.quantize.correct import Reference, correct_bias
 from exporters.tflite import PIXELS
@@ -143,3 +144,21 @@ def test_means_are_those_of_torch_before_the_activation(inputs):
     expected = net[0](torch.as_tensor(inputs).permute(0, 3, 1, 2)).mean(dim=(2, 3)).detach()
     assert len(inputs) <= 64
     torch.testing.assert_close(reference.means(graph.operators[0].outputs[0]), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (),
+        np.zeros((0, 16, 16, 3), np.float32),
+        np.zeros(5, np.float32),
+        np.zeros((2, 8, 8, 3), np.float32),
+        np.zeros((2, 16)),
+    ],
+    ids=["no array", "no example", "no map", "another resolution", "another type"],
+)
+def test_batches_that_a_graph_does_not_take_are_refused_as_without_correction(batch):
+    graph = trace(randomise(nn.Conv2d(3, 4, 3)), (1, 3, 16, 16))
+    reference = Reference()
+    with pytest.raises(ExportError):
+        observe(graph, reference.watch([batch]), finish=reference.finish)
