@@ -101,17 +101,23 @@ class Subject:
         return evaluate(predictor, self.data.test, self.data.classes).predicted
 
 
-def converted(subject: Subject, converter: Converter, python: str) -> dict[str, Any]:
-    """Run a converter in its environment, a quick one several times, and look at what it wrote.
+def conversions(subject: Subject, pythons: dict[Converter, str]) -> dict[Converter, dict[str, Any]]:
+    """Run converters in their environments, quick ones several times, and look at what they wrote.
 
-    Gives `problem`, in words, where there is no file; otherwise what is said of it, with the seconds of the processor: those
-    of the median run.
+    They take turns, so that a machine that is slow for a while is slow for all of them. Each gives `problem`, in words,
+    where there is no file; otherwise what is said of it, with the seconds of the processor: those of the median run.
     """
-    rows = [_converted(subject, converter, python)]
-    while len(rows) < RUNS and rows[0].get("conversion_cpu_s", SLOW_S) < SLOW_S:
-        rows.append(_converted(subject, converter, python))
-    rows.sort(key=lambda row: row.get("conversion_cpu_s", SLOW_S))
-    return rows[len(rows) // 2]
+    rows: dict[Converter, list[dict[str, Any]]] = {converter: [] for converter in pythons}
+    for _ in range(RUNS):
+        for converter, python in pythons.items():
+            if not rows[converter] or _seconds(rows[converter][0]) < SLOW_S:
+                print(f"{subject.name} seed {subject.seed}: {converter.name}", file=sys.stderr, flush=True)
+                rows[converter].append(_converted(subject, converter, python))
+    return {converter: sorted(each, key=_seconds)[len(each) // 2] for converter, each in rows.items()}
+
+
+def _seconds(row: dict[str, Any]) -> float:
+    return float(row.get("conversion_cpu_s", SLOW_S))
 
 
 def _converted(subject: Subject, converter: Converter, python: str) -> dict[str, Any]:
@@ -167,12 +173,11 @@ def rows_of(subject: Subject, pythons: dict[str, str | None]) -> list[dict[str, 
     exact = array_once(subject.folder / "float.npy", partial(subject.classify, None))
     rows: list[dict[str, Any]] = []
     own: NDArray[np.int64] | None = None
-    for converter in (OURS, *OTHERS):
-        python = sys.executable if converter is OURS else pythons[converter.name]
-        if python is None:
-            continue
-        print(f"{subject.name} seed {subject.seed}: {converter.name}", file=sys.stderr, flush=True)
-        result = once(subject.folder / f"{converter.name}.json", partial(converted, subject, converter, python))
+    used = {OURS: sys.executable} | {other: python for other in OTHERS if (python := pythons[other.name])}
+    kept = {converter: subject.folder / f"{converter.name}.json" for converter in used}
+    new = conversions(subject, {converter: used[converter] for converter in used if not kept[converter].exists()})
+    for converter in used:
+        result = once(kept[converter], partial(new.__getitem__, converter))
         row = {"network": subject.name, "seed": subject.seed, "converter": converter.name}
         row |= {"float_accuracy": share(exact == labels), **result}
         if "problem" not in result:

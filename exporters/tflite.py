@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from torch import nn
 
+from exporters.collection import paused
 from exporters.errors import ExportError
 from exporters.execute import Batch
 from exporters.fidelity import Fidelity
@@ -45,6 +46,7 @@ class TfliteModel:
     warnings: tuple[str, ...] = ()
 
 
+@paused()
 def export(
     module: nn.Module,
     input_shape: Shapes,

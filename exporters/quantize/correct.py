@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -93,7 +92,7 @@ def correct_bias(float_graph: Graph, graph: Graph, reference: Reference) -> Grap
             shift = _shift(result.mean(dim=(1, 2)) - reference.means(op.outputs[0]))
             step = np.array(graph.quantization(offsets.name).scale)
             integers = np.clip(np.rint((bias - shift) / step), -_LARGEST, _LARGEST).astype(np.int32)
-            corrected.append(replace(offsets, data=integers))
+            corrected.append(Tensor(offsets.name, offsets.shape, "int32", integers, offsets.quantization))
             result += torch.as_tensor((integers * step - bias).astype(np.float32))
         scale = graph.quantization(op.outputs[0])
         return round_in_place(activate(op, result), scale, average=op.op == "AVERAGE_POOL_2D")
@@ -132,5 +131,5 @@ def _with_rounded_constants(float_graph: Graph, graph: Graph) -> Graph:
         if len(q.scale) > 1:
             along[q.dimension] = -1
         scale, zero = (np.array(values, np.float32).reshape(along) for values in (q.scale, q.zero_point))
-        changed.append(replace(tensor, data=(integers - zero) * scale))
+        changed.append(Tensor(name, tensor.shape, data=(integers - zero) * scale))
     return float_graph.rebuilt(float_graph.operators, changed)
