@@ -16,8 +16,6 @@ benchmarks/results/calibration.csv (or --output), one row for each.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import sys
 import time
@@ -25,14 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from experiment import limited
+from experiment import ROOT, limited, write_csv
 from numpy.typing import NDArray
 
 from exporters.execute import run
 from exporters.graph import Graph
 from exporters.quantize import Calibration
 from exporters.quantize.estimators import methods
-from firmware_sim.files import write_atomic
 from sapool import calibration, checkpoint
 from sapool.data import open as open_data
 from sapool.data.cache import default_folder
@@ -40,11 +37,6 @@ from sapool.data.preprocessing import to_float
 from sapool.export import to_tflite
 from sapool.training.predictors.tflite import TflitePredictor
 
-ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = (
-    "network", "seed", "method", "bias_correction", "equalisation", "equalised_pairs", "images", "logit_error",
-    "top1_agreement", "int8_accuracy", "float_accuracy", "export_s",
-)  # fmt: skip
 BATCH = 100
 
 
@@ -55,38 +47,30 @@ def measure(path: Path, data: str, most: int) -> list[dict[str, Any]]:
     test = open_data(data, resolution=spec.resolution, channels=spec.channels, cache_folder=default_folder()).test
     test = limited(test, most)
     images, labels = test.images, test.labels
-    rows: list[dict[str, Any]] = []
-    exact: NDArray[np.float64] | None = None
-    pairs = 1  # until it is known that there are none
-    for method, correct, equal in itertools.product(methods(), (False, True), (False, True)):
-        if equal and not pairs:
-            continue
+    exact = _logits(to_tflite(loaded, calibrated_on).float_graph, images)
+    pairs = to_tflite(loaded, calibrated_on, settings=Calibration(equalisation=True)).calibration.equalised_pairs
+    rows = []
+    for method, correct, equal in itertools.product(methods(), (False, True), (False, True) if pairs else (False,)):
         started = time.process_time()
         model = to_tflite(loaded, calibrated_on, settings=Calibration(method, correct, equal))
         seconds = time.process_time() - started
-        if equal:
-            pairs = model.calibration.equalised_pairs
-            if not pairs:
-                continue
-        if exact is None:
-            exact = _logits(model.float_graph, images)
         real = TflitePredictor(model.content)(images)
         rows.append(
-            dict(
-                zip(
-                    COLUMNS,
-                    (
-                        str(spec), loaded.header.get("recipe", {}).get("seed"), method, correct, equal,
-                        model.calibration.equalised_pairs, len(images),
-                        round(float(np.sqrt(np.mean((real - exact) ** 2)) / exact.std()), 5),
-                        round(float((real.argmax(1) == exact.argmax(1)).mean()), 5),
-                        round(float((real.argmax(1) == labels).mean()), 5),
-                        round(float((exact.argmax(1) == labels).mean()), 5), round(seconds, 2),
-                    ),
-                    strict=True,
-                )
-            )
-        )  # fmt: skip
+            {
+                "network": str(spec),
+                "seed": loaded.header.get("recipe", {}).get("seed"),
+                "method": method,
+                "bias_correction": correct,
+                "equalisation": equal,
+                "equalised_pairs": model.calibration.equalised_pairs,
+                "images": len(images),
+                "logit_error": round(float(np.sqrt(np.mean((real - exact) ** 2)) / exact.std()), 5),
+                "top1_agreement": round(float((real.argmax(1) == exact.argmax(1)).mean()), 5),
+                "int8_accuracy": round(float((real.argmax(1) == labels).mean()), 5),
+                "float_accuracy": round(float((exact.argmax(1) == labels).mean()), 5),
+                "export_s": round(seconds, 2),
+            }
+        )
         print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
@@ -105,11 +89,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "calibration.csv")
     arguments = parser.parse_args()
     rows = [row for path in arguments.checkpoints for row in measure(path, arguments.data, arguments.images)]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(arguments.output, stream.getvalue())
+    write_csv(arguments.output, rows)
     print(f"wrote {arguments.output}")
     return 0
 

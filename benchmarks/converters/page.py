@@ -116,8 +116,9 @@ def _together(rows: Sequence[dict[str, Any]]) -> str:
         "|---|---|---|---|",
     ]
     for name in list(dict.fromkeys(row["converter"] for row in rows))[1:]:
-        mean = _mean(chosen := [row for row in rows if row["converter"] == name and "problem" not in row])
-        lines.append(f"| {name} | {len(chosen)} | {_ahead(mean, 'accuracy')} | {_ahead(mean, 'agreement')} |")
+        if chosen := [row for row in rows if row["converter"] == name and "problem" not in row]:
+            mean = _mean(chosen)
+            lines.append(f"| {name} | {len(chosen)} | {_ahead(mean, 'accuracy')} | {_ahead(mean, 'agreement')} |")
     return "\n".join(lines) + "\n"
 
 

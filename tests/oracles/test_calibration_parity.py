@@ -21,10 +21,10 @@ from exporters.parity import compare
 from exporters.quantize import Calibration
 from exporters.quantize.estimators import methods
 from firmware_sim.model import read
-from firmware_sim.run.litert import LiteRt
 from sapool import models
 from sapool.data import preprocessing
 from sapool.spec import parse
+from sapool.training.predictors.tflite import TflitePredictor
 
 pytestmark = pytest.mark.oracle
 
@@ -85,9 +85,7 @@ def test_corrected_biases_bring_the_mean_output_in_litert_nearer_to_float(poolin
     def error(settings):
         model = tflite.export(net, (1, 3, 32, 32), iter(batches), settings=settings)
         exact = run(model.float_graph, preprocessing.to_float(others))[0].reshape(len(others), -1)
-        interpreter, quantization = LiteRt(model.content), model.graph.tensors[model.graph.outputs[0]].quantization
-        stored = np.stack([interpreter.invoke(one[None])[0].reshape(-1) for one in preprocessing.to_device(others)])
-        return ((stored - float(quantization.zero_point[0])) * quantization.scale[0] - exact).mean(axis=0)
+        return (TflitePredictor(model.content)(others) - exact).mean(axis=0)
 
     before, after = error(Calibration(bias_correction=False)), error(Calibration())
     assert np.abs(after).mean() < 0.6 * np.abs(before).mean()
