@@ -24,8 +24,16 @@ def limited(split: Any, count: int | None) -> Any:
     """At most `count` images, the same ones each time."""
     if count is None or len(split) <= count:
         return split
-    chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:count])
-    return split.take(chosen, f"{count} of {split.origin}")
+    return split.take(np.sort(_shuffled(split)[:count]), f"{count} of {split.origin}")
+
+
+def left_out(split: Any, count: int) -> Any:
+    """The images that `limited` does not choose."""
+    return split.take(np.sort(_shuffled(split)[count:]), f"the rest of {split.origin}")
+
+
+def _shuffled(split: Any) -> NDArray[np.int64]:
+    return np.random.default_rng(0).permutation(len(split))
 
 
 def open_images(path: Path, *, resolution: int = 32, **most: int | None) -> Any:
@@ -105,7 +113,7 @@ def trained(model: str, dataset: Any, config: Any, folder: Path) -> dict[str, An
         "model_bytes": cost.model_bytes,
         "images_per_second": round(run.result.images_per_second, 1),
         "test_data": dataset.test.origin,
-        "machine": machine(),
+        "machine": machine(run.result.device),
     }
 
 

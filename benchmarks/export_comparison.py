@@ -2,13 +2,16 @@
 
     python benchmarks/int8_accuracy.py ../shared/data/cifar10-jpeg.tar.xz
     python benchmarks/export_comparison.py build/int8-accuracy/*/model.safetensors \\
-        --data ../shared/data/cifar10-jpeg.tar.xz \\
+        --data ../shared/data/cifar10-jpeg.tar.xz --trained-on 20000 2000 \\
         --tensorflow /tmp/tensorflow/bin/python --litert-torch /tmp/litert/bin/python --onnx2tf /tmp/onnx2tf/bin/python
 
 Each converter runs in a Python environment of its own, because they want versions of packages that exclude each other;
 without its option a converter is left out, and the page says how to install it. All get the same trained weights and the
 same calibration images, those beside the checkpoint. Trainings of the same network with several seeds are shown together, by
 their mean. What was measured is kept (--folder) and not measured again.
+
+The better int8 is, the more images it takes to tell two converters apart. Where trainings used a part of the data only, as
+those of int8_accuracy.py do, --trained-on adds the images that none of them saw to the test images.
 
 Writes docs/export-comparison.md (--output) and benchmarks/results/export-comparison.csv (--csv).
 """
@@ -22,14 +25,15 @@ import os
 import resource
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from converters import graph_file, page
-from experiment import ROOT, array_once, chance, once, open_images, points, share, write_csv
+from experiment import ROOT, array_once, chance, left_out, limited, once, open_images, points, share, write_csv
 from machine import machine
 from numpy.typing import NDArray
 
@@ -61,10 +65,10 @@ OTHERS = (
 class Subject:
     """One checkpoint, in the forms that the converters take, and the images to test on."""
 
-    def __init__(self, path: Path, data: Any, folder: Path) -> None:
+    def __init__(self, path: Path, images: Any, classes: tuple[str, ...], folder: Path) -> None:
         from sapool import calibration, checkpoint
 
-        self.path, self.data = path, data
+        self.path, self.tested, self.classes = path, images, classes
         self.loaded = checkpoint.load(path)
         self.images = calibration.load(calibration.beside(path))
         self.name = str(self.loaded.spec)
@@ -96,9 +100,11 @@ class Subject:
         from sapool.training import evaluate
         from sapool.training.predictors import network
         from sapool.training.predictors.tflite import TflitePredictor
+        from sapool.training.progress import share_bar
 
         predictor: Any = network.load(self.path) if content is None else TflitePredictor(content)
-        return evaluate(predictor, self.data.test, self.data.classes).predicted
+        with share_bar(f"{self.name} seed {self.seed}: answers") as progress:
+            return evaluate(predictor, self.tested, self.classes, progress=progress).predicted
 
 
 def conversions(subject: Subject, pythons: dict[Converter, str]) -> dict[Converter, dict[str, Any]]:
@@ -169,7 +175,7 @@ def _looked_at(content: bytes) -> dict[str, Any]:
 
 def rows_of(subject: Subject, pythons: dict[str, str | None]) -> list[dict[str, Any]]:
     """A row for each converter, ours first."""
-    labels = subject.data.test.labels
+    labels = subject.tested.labels
     exact = array_once(subject.folder / "float.npy", partial(subject.classify, None))
     rows: list[dict[str, Any]] = []
     own: NDArray[np.int64] | None = None
@@ -193,6 +199,35 @@ def rows_of(subject: Subject, pythons: dict[str, str | None]) -> list[dict[str, 
     return rows
 
 
+def images_to_test(arguments: argparse.Namespace, paths: Sequence[Path]) -> tuple[Any, tuple[str, ...]]:
+    """Labelled images that no training has seen, and the names of their classes.
+
+    Raises:
+        SystemExit: a network was trained on other images than --trained-on says.
+    """
+    from sapool import checkpoint
+    from sapool.data import Split
+    from sapool.data.fingerprint import fingerprint
+
+    data = open_images(arguments.data)
+    test = limited(data.test, arguments.test_images)
+    if arguments.trained_on is None:
+        return test, data.classes
+    parts = tuple(zip((data.train, data.val), arguments.trained_on, strict=True))
+    train, val = (limited(part, count) for part, count in parts)
+    used = fingerprint(replace(data, train=train, val=val, test=test))
+    for path in paths:
+        if checkpoint.load(path).header["data"]["fingerprint"] != used:
+            raise SystemExit(f"{path} was trained on other images than --trained-on says")
+    unseen = [left_out(part, count) for part, count in parts]
+    images, labels = (
+        np.concatenate([getattr(part, name) for part in (test, *unseen)]) for name in ("images", "labels")
+    )
+    count = len(images) - len(test)
+    origin = f"{test.origin}, and {count:,} images of its other parts that no training has seen"
+    return Split(images, labels, origin), data.classes
+
+
 # `*_ahead`: what sapool is ahead by, in points, and `*_chance` half the 95% interval of that, on the same images.
 COLUMNS = (
     "network", "seed", "converter", "versions", "float_accuracy", "int8_accuracy", "accuracy_ahead", "accuracy_chance",
@@ -208,19 +243,26 @@ def main() -> int:
     for converter in OTHERS:
         parser.add_argument(f"--{converter.name}", metavar="PYTHON", help=f"interpreter with {converter.install}")
     parser.add_argument("--test-images", type=int, default=10_000, help="at most so many images of the test part")
+    parser.add_argument(
+        "--trained-on",
+        type=int,
+        nargs=2,
+        metavar=("TRAIN", "VAL"),
+        help="how many images of these parts the trainings used (20000 2000 in int8_accuracy.py): the rest is tested on too",
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "export-comparison")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "export-comparison.md")
     parser.add_argument("--csv", type=Path, default=ROOT / "benchmarks" / "results" / "export-comparison.csv")
     arguments = parser.parse_args()
     pythons = {converter.name: getattr(arguments, converter.name.replace("-", "_")) for converter in OTHERS}
 
-    data = open_images(arguments.data, test=arguments.test_images)
+    images, classes = images_to_test(arguments, arguments.checkpoints)
     rows = []
     for path in arguments.checkpoints:
-        rows += rows_of(Subject(path, data, arguments.folder), pythons)
+        rows += rows_of(Subject(path, images, classes, arguments.folder), pythons)
         write_csv(arguments.csv, [{name: row.get(name) for name in COLUMNS} for row in rows])
         missing = [(converter.name, converter.install) for converter in OTHERS if pythons[converter.name] is None]
-        page.write(arguments.output, rows, missing, data.test.origin, machine())
+        page.write(arguments.output, rows, missing, images.origin, machine())
     print(f"wrote {arguments.output} and {arguments.csv}")
     return 0
 

@@ -146,7 +146,7 @@ class Network:
         )
         assert run is not None
         save(run, folder)
-        return {"images_per_second": round(run.result.images_per_second, 1), "machine": machine()}
+        return {"images_per_second": round(run.result.images_per_second, 1), "machine": machine(run.result.device)}
 
     def _answers(self, folder: Path, name: str) -> Predictions:
         """The classes that the network in `folder` tells: in float, or in int8 with the ranges of an estimator."""
