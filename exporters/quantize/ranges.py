@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from exporters.errors import ExportError
 from exporters.execute import Batch, Finish, activate, arrays, run
 from exporters.graph import Graph
-from exporters.quantize.estimators import DEFAULT, Estimator, estimator
+from exporters.quantize.estimators import DEFAULT, Channels, Estimator, estimator
 from exporters.quantize.span import Range
 
 _LEARNT_BYTES: Final = 31 << 20
-_Channels = NDArray[np.float32]
 
 Witness = Callable[[Batch, tuple[NDArray[np.float32], ...]], None]
 """Sees examples and the outputs of a graph for them."""
@@ -28,9 +27,9 @@ Witness = Callable[[Batch, tuple[NDArray[np.float32], ...]], None]
 class Motion:
     """Which channels of which tensors took more than one value while they were observed."""
 
-    _spans: dict[str, tuple[_Channels, _Channels, int]] = field(default_factory=dict)
+    _spans: dict[str, tuple[Channels, Channels, int]] = field(default_factory=dict)
 
-    def add(self, name: str, low: _Channels, high: _Channels, seen: int) -> None:
+    def add(self, name: str, low: Channels, high: Channels, seen: int) -> None:
         """One more batch of a tensor: the extremes [C] of its channels over `seen` places."""
         if name in self._spans:
             before, after, earlier = self._spans[name]
@@ -80,8 +79,7 @@ def observe(
 
     def keep(name: str, values: torch.Tensor) -> None:
         lows, highs = _extremes(values)
-        low, high = float(lows.min()), float(highs.max())
-        if not (math.isfinite(low) and math.isfinite(high)):
+        if not (math.isfinite(lows.min()) and math.isfinite(highs.max())):
             raise ExportError(
                 f"{name} takes values that are not finite",
                 where=origin.get(name) or "the network's input",
@@ -91,7 +89,7 @@ def observe(
             motion.add(name, lows, highs, values.numel() // values.shape[-1])
         if name not in estimators:
             estimators[name] = make()
-        estimators[name].add(values, low, high)
+        estimators[name].add(values, lows, highs)
 
     _keep_pages()
     count = 0
@@ -116,7 +114,7 @@ def _keep_pages() -> None:
     torch.empty(_LEARNT_BYTES, dtype=torch.uint8)
 
 
-def _extremes(values: torch.Tensor) -> tuple[_Channels, _Channels]:
+def _extremes(values: torch.Tensor) -> tuple[Channels, Channels]:
     """The smallest and the largest value of each channel of [B, ..., C].
 
     Torch reduces long rows about ten times faster than short ones, so whole rows of pixels come first; what is left is so

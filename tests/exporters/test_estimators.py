@@ -19,8 +19,16 @@ from firmware_sim.errors import UsageError
 def estimate(method, *batches):
     known = estimator(method)()
     for batch in batches:
-        known.add(torch.as_tensor(batch), float(batch.min()), float(batch.max()))
+        channels = batch.reshape(-1, batch.shape[-1])
+        known.add(torch.as_tensor(batch), channels.min(axis=0), channels.max(axis=0))
     return known.range()
+
+
+def maps_of(seed, examples=100):
+    """Batches [B, H, W, C] of maps whose channels differ, with long tails, and whose examples differ too."""
+    rng = np.random.default_rng(seed)
+    values = rng.standard_t(4, (examples, 6, 6, 10)) * rng.lognormal(0, 0.5, 10) + rng.normal(0, 0.5, 10)
+    return np.array_split((values * rng.lognormal(0, 0.2, (examples, 1, 1, 1))).astype(np.float32), 3)
 
 
 def batches_of(seed, size=4000):
@@ -37,8 +45,8 @@ def error(values, span):
 
 
 def test_the_default_comes_first():
-    assert methods()[0] == "minmax"
-    assert {"percentile", "mse"} <= set(methods())
+    assert methods()[0] == "mse"
+    assert {"minmax", "percentile"} <= set(methods())
 
 
 def test_an_unknown_method_is_named_with_those_that_exist():
@@ -82,25 +90,33 @@ def test_percentile_is_numpys_to_a_bin(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("examples", [10, 100, 400])
 @pytest.mark.parametrize("rectified", [False, True])
-def test_mse_is_as_good_as_a_search_over_all_pairs(seed, rectified):
-    batches = [np.maximum(batch, 0) if rectified else batch for batch in batches_of(seed)]
+def test_mse_is_about_as_good_as_a_search_over_all_values(seed, examples, rectified):
+    batches = [np.maximum(batch, 0) if rectified else batch for batch in maps_of(seed, examples)]
     values = np.concatenate(batches)
     span = estimate("mse", *batches)
-    shares = np.linspace(1, 0.1, 31)
+    shares = np.linspace(1, 0.2, 13)
     lows = [0.0] if rectified else values.min() * shares
     best = min(error(values, Range(float(low), float(values.max() * high))) for low in lows for high in shares)
-    found = error(values, span)
-    assert found <= 1.03 * best
-    assert found <= error(values, estimate("minmax", *batches))
+    assert error(values, span) <= 1.05 * best
 
 
 def test_mse_gives_up_a_lonely_outlier():
-    values = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
-    values[7] = 30.0
+    values = np.random.default_rng(0).normal(size=(100, 10, 10, 100)).astype(np.float32)
+    values[7, 0, 0, 7] = 30.0
     span = estimate("mse", values)
     assert span.high < 20
     assert error(values, span) < 0.5 * error(values, estimate("minmax", values))
+
+
+def test_mse_keeps_what_few_examples_do_not_show():
+    """One value of 10,000 is ten times as large, in examples that are not counted: clipping it would cost more than rounding."""
+    values = np.random.default_rng(0).uniform(0, 1, (64, 10, 10, 100)).astype(np.float32)
+    values[1::2, 5, 5] *= 10
+    batches = [values[:32], values[32:]]
+    assert estimate("mse", *batches).high > 8
+    assert error(values, estimate("mse", *batches)) <= 1.02 * error(values, estimate("minmax", *batches))
 
 
 @settings(max_examples=60)
@@ -111,10 +127,7 @@ def test_no_value_is_lost_while_the_histogram_grows(batches):
         values = torch.tensor(batch, dtype=torch.float32)
         histogram.add(values, float(values.min()), float(values.max()))
     values = np.concatenate([np.array(batch, np.float32) for batch in batches]).astype(np.float64)
-    centres, counts = histogram.centres()
-    assert histogram.zeros == np.sum(values == 0)
-    assert histogram.zeros + counts.sum() == values.size
-    kept = np.sort(values[values != 0])
-    if kept.size:
-        # Bins keep the order, so the sorted values are within half a bin of the centres, each as often as counted.
-        np.testing.assert_allclose(np.repeat(centres, counts), kept, atol=histogram.width / 2, rtol=0)
+    assert histogram.counts.sum() == values.size
+    # Bins keep the order, so the sorted values are within half a bin of the centres, each as often as counted.
+    centres = (np.arange(2 * BINS) - BINS + 0.5) * histogram.width
+    np.testing.assert_allclose(np.repeat(centres, histogram.counts), np.sort(values), atol=histogram.width / 2, rtol=0)

@@ -1,5 +1,5 @@
 """How the range of a tensor follows from the values that it took: one estimator a file."""
 
-from exporters.quantize.estimators.registry import DEFAULT, Estimator, estimator, methods, register
+from exporters.quantize.estimators.registry import DEFAULT, Channels, Estimator, estimator, methods, register
 
-__all__ = ["DEFAULT", "Estimator", "estimator", "methods", "register"]
+__all__ = ["DEFAULT", "Channels", "Estimator", "estimator", "methods", "register"]

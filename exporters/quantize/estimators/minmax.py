@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from exporters.quantize.estimators.registry import register
+from exporters.quantize.estimators.registry import Channels, register
 from exporters.quantize.span import Range
 
 
@@ -15,9 +15,9 @@ class MinMax:
     def __init__(self) -> None:
         self._range = Range(0.0, 0.0)
 
-    def add(self, values: torch.Tensor, low: float, high: float) -> None:
+    def add(self, values: torch.Tensor, lows: Channels, highs: Channels) -> None:
         """One more batch; its extremes are all that counts."""
-        self._range = self._range.union(Range(low, high))
+        self._range = self._range.union(Range(float(lows.min()), float(highs.max())))
 
     def range(self) -> Range:
         """From the smallest to the largest value."""

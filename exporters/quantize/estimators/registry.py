@@ -6,25 +6,30 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Final, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from exporters.quantize.span import Range
 from firmware_sim.errors import UsageError
 
-DEFAULT: Final = "minmax"
+DEFAULT: Final = "mse"
+
+Channels = NDArray[np.float32]
+"""A value for each channel, [C]."""
 
 
 class Estimator(Protocol):
     """Sees all values of one tensor, batch by batch, and then says its range."""
 
-    def add(self, values: torch.Tensor, low: float, high: float) -> None:
-        """One more batch, of any shape and finite; `low` and `high` are its smallest and largest value."""
+    def add(self, values: torch.Tensor, lows: Channels, highs: Channels) -> None:
+        """One more batch [B, ..., C], finite, with the smallest and the largest value of each channel."""
 
     def range(self) -> Range:
         """The range; at least one batch was added."""
 
 
-_BUILT_IN = {name: f"exporters.quantize.estimators.{name}" for name in ("minmax", "percentile", "mse")}
+_BUILT_IN = {name: f"exporters.quantize.estimators.{name}" for name in (DEFAULT, "minmax", "percentile")}
 _ESTIMATORS: dict[str, Callable[[], Estimator]] = {}
 
 
