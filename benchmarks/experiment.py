@@ -87,10 +87,10 @@ def trained(model: str, dataset: Any, config: Any, folder: Path) -> dict[str, An
     assert run is not None
     path = save(run, folder)[0]
     loaded = checkpoint.load(path)
-    content = export.to_tflite(loaded, load(beside(path))).content
-    write_atomic(folder / "model.tflite", content)
+    model = export.to_tflite(loaded, load(beside(path)))
+    write_atomic(folder / "model.tflite", model.content)
     with share_bar("evaluating int8") as progress:
-        int8 = evaluate(TflitePredictor(content), dataset.test, dataset.classes, progress=progress)
+        int8 = evaluate(TflitePredictor(model.content), dataset.test, dataset.classes, progress=progress)
     cost = price(loaded.spec)
     low, high = run.test.interval
     return {
@@ -106,6 +106,7 @@ def trained(model: str, dataset: Any, config: Any, folder: Path) -> dict[str, An
         "float_low_95": round(low, 4),
         "float_high_95": round(high, 4),
         "int8_accuracy": int8.accuracy,
+        "calibration": model.calibration.method + ", biases corrected" * model.calibration.bias_correction,
         "int8_mcnemar_p": round(compare(run.test, int8).p_value, 4),
         "arena_host64_bytes": cost.arena.total_bytes,
         "macs": cost.macs,

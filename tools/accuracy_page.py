@@ -24,9 +24,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 _HEAD = """# What trained networks tell
 
 Made by `python tools/accuracy_page.py` from `benchmarks/results`; each section names the command that trained its networks.
-All of them were trained from random weights and for few epochs, so that anybody can repeat them on one core: figures of one
-table compare with each other, and with nothing else. The CIFAR-10 used is a JPEG copy, whose figures are not those of
-CIFAR-10. Test images decide nothing: the epoch kept is the best on validation images.
+All of them were trained from random weights, and for so few epochs that anybody can repeat them, on a few cores or on a
+GPU: figures of one table compare with each other, and with nothing else. The CIFAR-10 used is a JPEG copy, whose figures are
+not those of CIFAR-10. Test images decide nothing: the epoch kept is the best on validation images.
 """
 
 Row = Mapping[str, str]
@@ -60,8 +60,8 @@ def _first_numbers(path: Path) -> str:
         f"python benchmarks/first_numbers.py ../shared/data/cifar10-jpeg.tar.xz --epochs {one['epochs']}",
         f"MobileNetV2-0.35 at 32 pixels, pools before the blocks, {_count(one['train_images'])} training images, "
         f"{one['epochs']} epochs, seed {one['seed']}, {_count(one['test_images'])} test images. `p` says how often int8 and "
-        f"float would differ so much by chance (McNemar). The arena is that of the int8 file on a 64-bit host. "
-        f"{one['machine']}. The course of each training is in `benchmarks/results/first-numbers/`.",
+        f"float would differ so much by chance (McNemar). Ranges: {one['calibration']}. The arena is that of the int8 file on "
+        f"a 64-bit host. {_machines(rows)}. The course of each training is in `benchmarks/results/first-numbers/`.",
         head,
         body,
     )
@@ -97,7 +97,7 @@ def _int8(path: Path) -> str:
     return _section(
         "What int8 costs",
         "python benchmarks/int8_accuracy.py ../shared/data/cifar10-jpeg.tar.xz"
-        f" --epochs {one['epochs']} --images {one['train_images']}",
+        f" --epochs {one['epochs']} --qat-epochs {one['qat_epochs']} --images {one['train_images']}",
         f"MobileNetV2-0.35 at 32 pixels, plan 1221121, {_count(one['train_images'])} training images, "
         f"{one['epochs']} epochs in float and {one['qat_epochs']} more with rounding; {_count(one['test_images'])} test "
         f"images in LiteRT's reference kernels. Points are int8 less the float network before: a loss is negative. "
@@ -106,7 +106,7 @@ def _int8(path: Path) -> str:
         f"{_points(_mean(row['ptq_difference'] for row in rows))} after training and "
         f"{_points(_mean(row['qat_difference'] for row in rows))} with quantisation-aware training"
         + (f"; after training by estimator of ranges: {means}" if means else "")
-        + f". {one['machine']}.",
+        + f". {_machines(rows)}.",
         head,
         body,
     )
@@ -138,7 +138,7 @@ def _presets(path: Path) -> str:
         f"python benchmarks/preset_accuracy.py ../shared/data/flowers128.tar --epochs {one['epochs']}",
         f"Five kinds of flowers, {_count(one['train_images'])} training images, {one['epochs']} epochs, seed {one['seed']}, "
         f"{_count(one['test_images'])} test images. MobileNetV2-1.0 at 128 pixels is what the others are held against: "
-        f"`loss` is its int8 accuracy less theirs. {one['machine']}.",
+        f"`loss` is its int8 accuracy less theirs. Ranges: {one['calibration']}. {_machines(rows)}.",
         head,
         body,
     )
@@ -200,6 +200,10 @@ def _section(title: str, command: str, words: str, head: Sequence[str], body: Se
 def _rows(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def _machines(rows: Sequence[Row]) -> str:
+    return "; ".join(dict.fromkeys(row["machine"] for row in rows))
 
 
 def _percent(share: str) -> str:

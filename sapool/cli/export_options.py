@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # The names of exporters.quantize.estimators, which needs torch; a test compares them.
-METHODS = ("minmax", "percentile", "mse")
+METHODS = ("mse", "minmax", "percentile")
 _IMAGES = 32
 
 

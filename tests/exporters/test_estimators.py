@@ -111,7 +111,7 @@ def test_mse_gives_up_a_lonely_outlier():
 
 
 def test_mse_keeps_what_few_examples_do_not_show():
-    """One value of 10,000 is ten times as large, in examples that are not counted: clipping it would cost more than rounding."""
+    """Values of which only examples that are not counted have any: clipping them would cost more than rounding."""
     values = np.random.default_rng(0).uniform(0, 1, (64, 10, 10, 100)).astype(np.float32)
     values[1::2, 5, 5] *= 10
     batches = [values[:32], values[32:]]

@@ -41,17 +41,17 @@ def test_the_choices_are_those_of_the_library():
 
 
 def test_the_report_and_the_file_say_how_it_was_calibrated(source, capsys):
-    arguments = ["--calibration-method", "mse", "--no-bias-correction", "--equalise"]
+    arguments = ["--calibration-method", "minmax", "--no-bias-correction", "--equalise"]
     assert export(source, *arguments, "--format", "json") == 0
     done = json.loads(capsys.readouterr().out)["calibration"]
     assert done == {
-        "method": "mse", "bias_correction": False, "equalisation": True, "examples": 12, "equalised_pairs": 0,
+        "method": "minmax", "bias_correction": False, "equalisation": True, "examples": 12, "equalised_pairs": 0,
         "relu6_pairs": 0,
     }  # fmt: skip
     assert json.loads(bytes(read("model.tflite").metadata["sapool.calibration/1"])) == done
     first = Path("model.tflite").read_bytes()
     assert export(source) == 0
-    assert "minmax over 12 images; biases corrected" in capsys.readouterr().out
+    assert "mse over 12 images; biases corrected" in capsys.readouterr().out
     assert Path("model.tflite").read_bytes() != first
     assert export(source, *arguments) == 0
     assert Path("model.tflite").read_bytes() == first
