@@ -206,7 +206,6 @@ def images_to_test(arguments: argparse.Namespace, paths: Sequence[Path]) -> tupl
         SystemExit: a network was trained on other images than --trained-on says.
     """
     from sapool import checkpoint
-    from sapool.data import Split
     from sapool.data.fingerprint import fingerprint
 
     data = open_images(arguments.data)
@@ -219,13 +218,15 @@ def images_to_test(arguments: argparse.Namespace, paths: Sequence[Path]) -> tupl
     for path in paths:
         if checkpoint.load(path).header["data"]["fingerprint"] != used:
             raise SystemExit(f"{path} was trained on other images than --trained-on says")
-    unseen = [left_out(part, count) for part, count in parts]
-    images, labels = (
-        np.concatenate([getattr(part, name) for part in (test, *unseen)]) for name in ("images", "labels")
-    )
-    count = len(images) - len(test)
-    origin = f"{test.origin}, and {count:,} images of its other parts that no training has seen"
-    return Split(images, labels, origin), data.classes
+    unseen = limited(_joined([left_out(part, count) for part, count in parts]), arguments.unseen_images)
+    origin = f"{test.origin}, and {len(unseen):,} images of its other parts that no training has seen"
+    return replace(_joined([test, unseen]), origin=origin), data.classes
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    from sapool.data import Split
+
+    return Split(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels")))
 
 
 # `*_ahead`: what sapool is ahead by, in points, and `*_chance` half the 95% interval of that, on the same images.
@@ -250,6 +251,7 @@ def main() -> int:
         metavar=("TRAIN", "VAL"),
         help="how many images of these parts the trainings used (20000 2000 in int8_accuracy.py): the rest is tested on too",
     )
+    parser.add_argument("--unseen-images", type=int, default=10_000, help="at most so many images of that rest")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "export-comparison")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "export-comparison.md")
     parser.add_argument("--csv", type=Path, default=ROOT / "benchmarks" / "results" / "export-comparison.csv")

@@ -60,8 +60,8 @@ def _first_numbers(path: Path) -> str:
         f"python benchmarks/first_numbers.py ../shared/data/cifar10-jpeg.tar.xz --epochs {one['epochs']}",
         f"MobileNetV2-0.35 at 32 pixels, pools before the blocks, {_count(one['train_images'])} training images, "
         f"{one['epochs']} epochs, seed {one['seed']}, {_count(one['test_images'])} test images. `p` says how often int8 and "
-        f"float would differ so much by chance (McNemar). Ranges: {one['calibration']}. The arena is that of the int8 file on "
-        f"a 64-bit host. {_machines(rows)}. The course of each training is in `benchmarks/results/first-numbers/`.",
+        f"float would differ so much by chance (McNemar). Ranges: {one['calibration']}. The arena is that of the int8 "
+        f"file on a 64-bit host. {_machines(rows)}. The course of each training is in `benchmarks/results/first-numbers/`.",
         head,
         body,
     )

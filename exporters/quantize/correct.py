@@ -21,7 +21,7 @@ from exporters.graph import Graph, Operator, Tensor
 from exporters.quantize.rounding import round_in_place
 
 _CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
-_EXAMPLES: Final = 64
+_EXAMPLES: Final = 32
 _PIXELS: Final = 1 << 19  # of all examples together, for they are computed at once
 _LARGEST: Final = 2**31 - 1
 
