@@ -16,7 +16,7 @@ _OF_AN_EXAMPLE: Final = 64
 _OF_A_BATCH: Final = 2048
 _AT_MOST: Final = 1 << 15
 """How many values are looked at one by one."""
-_SHARES: Final = np.linspace(1.0, 0.3, 36, dtype=np.float32)  # of the largest value on a side, in steps of 2%
+_SHARES: Final = np.linspace(1.0, 0.3, 15, dtype=np.float32)  # of the largest value on a side, in steps of 5%
 _STEPS: Final = 255
 
 _Floats = NDArray[np.float32]
@@ -51,7 +51,7 @@ class Mse:
             self._taken += len(self._values[-1])
 
     def range(self) -> Range:
-        """The best of 36 ends on each side of zero, all pairs of them compared."""
+        """The best of 15 ends on each side of zero, all pairs of them compared."""
         values = np.concatenate(self._values)
         share = len(values) / self._seen
         highs, above = _clipped(values, np.concatenate(self._highs), share)
