@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from exporters.quantize.estimators.registry import Channels, register
 from exporters.quantize.span import Range
 
-_OF_AN_EXAMPLE: Final = 64
+_OF_AN_EXAMPLE: Final = 256
 _OF_A_BATCH: Final = 2048
 _AT_MOST: Final = 1 << 15
 """How many values are looked at one by one."""
