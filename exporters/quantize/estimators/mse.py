@@ -54,10 +54,11 @@ class Mse:
         """The best of 15 ends on each side of zero, all pairs of them compared."""
         values = np.concatenate(self._values)
         share = len(values) / self._seen
-        highs, above = _clipped(values, np.concatenate(self._highs), share)
-        lows, below = _clipped(-values, -np.concatenate(self._lows), share)
-        scale = (lows[:, None] + highs) / _STEPS
-        error = below[:, None] + above + np.count_nonzero(values) / 12 * scale**2
+        with np.errstate(over="ignore"):  # of squares of huge values: nothing is clipped then
+            highs, above = _clipped(values, np.concatenate(self._highs), share)
+            lows, below = _clipped(-values, -np.concatenate(self._lows), share)
+            scale = (lows[:, None] + highs) / _STEPS
+            error = below[:, None] + above + np.count_nonzero(values) / 12 * scale**2
         low, high = np.unravel_index(int(error.argmin()), error.shape)
         return Range(-float(lows[low]), float(highs[high]))
 
