@@ -18,6 +18,7 @@ _AT_MOST: Final = 1 << 15
 """How many values are looked at one by one."""
 _SHARES: Final = np.linspace(1.0, 0.3, 15, dtype=np.float32)  # of the largest value on a side, in steps of 5%
 _STEPS: Final = 255
+_WEIGHT: Final = 2  # of clipping: its errors have one sign and add up in the sums behind, those of rounding do not
 
 _Floats = NDArray[np.float32]
 
@@ -27,8 +28,8 @@ class Mse:
     """Least mean squared error of rounding and clipping together (Nagel et al., arXiv 2106.08295, on ranges).
 
     What rounding costs follows from few values: each loses a twelfth of a squared step, except for zeros, which are exact.
-    What clipping costs depends on values so rare that few have none of them; most of those are the extremes of a channel in
-    a batch, which are known of all examples.
+    What clipping costs, which counts twice, depends on values so rare that few have none of them; most of those are the
+    extremes of a channel in a batch, which are known of all examples.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class Mse:
 
 
 def _clipped(values: NDArray[np.float32], extremes: Channels, share: float) -> tuple[_Floats, _Floats]:
-    """Ends that a range may have on the positive side, and the squared error of what each cuts off.
+    """Ends that a range may have on the positive side, and what each cuts off: its squared error, weighted.
 
     Args:
         values: those that were taken, of either sign.
@@ -79,4 +80,4 @@ def _clipped(values: NDArray[np.float32], extremes: Channels, share: float) -> t
         np.square(np.maximum(some[some > ends[-1]] - ends[:, None], 0)).sum(axis=1) for some in (values, extremes)
     )
     # A value may be taken and also be an extreme, so the larger of both estimates.
-    return ends, np.maximum(cut, share * known)
+    return ends, _WEIGHT * np.maximum(cut, share * known)
