@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import lru_cache
+from operator import is_
 from typing import Final
 
 import numpy as np
@@ -31,15 +32,41 @@ def arena_bytes(graph: Graph, profile: str = "host64") -> int:
         graph: float graph, with the rescalings of `exporters.quantize.separate`.
         profile: build of TFLM; see `firmware_sim.profiles`.
     """
-    links = _links(graph, profile)
-    steps = [chain.Step(link, _maps(graph, op), op.outputs) for link, op in zip(links, graph.operators, strict=True)]
-    inputs, outputs = (
-        {name: _end(graph.tensors[name].shape) for name in ends} for ends in (graph.inputs, graph.outputs)
-    )
-    fixed = contents(graph)
-    stored = len(graph.tensors) - len(fixed) + len(set(fixed))
-    order = [name for name, tensor in graph.tensors.items() if tensor.data is None]
-    return chain.network_bytes(steps, profiles.get(profile), inputs, outputs, tensors=stored, order=order)
+    return Account().arena_bytes(graph, profile)
+
+
+class Account:
+    """Arenas of graphs that have most operators in common, not only their like: those are looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[list[Tensor | None], chain.Step, Operator]] = {}
+
+    def arena_bytes(self, graph: Graph, profile: str) -> int:
+        """See the function of this name."""
+        inputs, outputs = (
+            {name: _end(graph.tensors[name].shape) for name in ends} for ends in (graph.inputs, graph.outputs)
+        )
+        fixed = contents(graph)
+        stored = len(graph.tensors) - len(fixed) + len(set(fixed))
+        order = [name for name, tensor in graph.tensors.items() if tensor.data is None]
+        steps = self._steps(graph, profile)
+        return chain.network_bytes(steps, profiles.get(profile), inputs, outputs, tensors=stored, order=order)
+
+    def _steps(self, graph: Graph, profile: str) -> list[chain.Step]:
+        """The operators of a graph, by identity: one is known only together with its tensors."""
+        steps: list[chain.Step | None] = []
+        new: list[tuple[int, Operator, list[Tensor | None]]] = []
+        for op in graph.operators:
+            own = [None if name is None else graph.tensors[name] for name in (*op.inputs, *op.outputs)]
+            known = self._known.get((profile, id(op)))
+            steps.append(known[1] if known is not None and all(map(is_, known[0], own)) else None)
+            if steps[-1] is None:
+                new.append((len(steps) - 1, op, own))
+        links = _links(replace(graph, operators=tuple([op for _, op, _ in new])), profile)
+        for (place, op, own), link in zip(new, links, strict=True):
+            step = steps[place] = chain.Step(link, _maps(graph, op), op.outputs)
+            self._known[profile, id(op)] = (own, step, op)  # the operator, so that no other one takes its identity
+        return [step for step in steps if step is not None]
 
 
 _KNOWN: Final[dict[Hashable, chain.Link]] = {}

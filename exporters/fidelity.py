@@ -14,7 +14,7 @@ from exporters.evaluating import evaluating
 from exporters.execute import Batch, arrays
 
 _TOLERANCE: Final = 0.01
-_COMPARED: Final = 4  # examples that are compared; what is lowered wrongly shows in any
+_COMPARED: Final = 2  # examples that are compared; what is lowered wrongly shows in any
 
 
 class Fidelity:

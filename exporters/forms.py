@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar, cast
 
-from exporters.arena import arena_bytes
+from exporters.arena import Account
 from exporters.graph import Operator
 
 METADATA: Final = "sapool.forms/1"
@@ -81,14 +81,14 @@ def choose(
     Args:
         lower: the float graph for given forms; it meets the same choices whatever the forms are.
         profile: build of TFLM that the arena is for; see `firmware_sim.profiles`.
-        cost: arena of what `lower` gives, under a profile; by default `arena_bytes`, of a float graph. For one that is
+        cost: arena of what `lower` gives, under a profile; by default `exporters.arena`'s, of a float graph. For one that is
             larger than another that was priced before, any figure larger than that will do.
     """
     first = Forms()
     graph = lower(first)
     if not first.met:
         return graph, ()
-    candidates = _Candidates(lower, profile, cost or cast("Callable[[Network, str], int]", arena_bytes))
+    candidates = _Candidates(lower, profile, cost or cast("Callable[[Network, str], int]", Account().arena_bytes))
     taken = min(_starts(first.met), key=candidates.price)
     if math.prod(map(len, first.met.values())) > _EXHAUSTIVE:
         taken = _descend(first.met, taken, candidates)

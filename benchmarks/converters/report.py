@@ -17,8 +17,9 @@ def conversion(*packages: str) -> Iterator[None]:
     """
     before = _seconds()
     yield
+    seconds = round(_seconds() - before, 3)
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
-    print("\n" + json.dumps({"conversion_cpu_s": round(_seconds() - before, 3), "versions": versions}), flush=True)
+    print("\n" + json.dumps({"conversion_cpu_s": seconds, "versions": versions}), flush=True)
 
 
 def _seconds() -> float:

@@ -66,7 +66,7 @@ def test_a_network_without_choices_says_nothing(foreign, inputs):
 
 
 @pytest.mark.parametrize("layers", [2, 5])
-def test_layers_that_only_help_together_are_found(layers, monkeypatch):
+def test_layers_that_only_help_together_are_found(layers):
     """A peak that two layers share falls only when both change: the start from forms of one name sees it."""
     names = ("a", "b")
 
@@ -82,8 +82,7 @@ def test_layers_that_only_help_together_are_found(layers, monkeypatch):
         taken = [op.op for op in graph.operators]
         return 50 if taken == ["LOGISTIC"] * layers else 100 + taken.count("LOGISTIC")
 
-    monkeypatch.setattr(forms, "arena_bytes", arena)
-    _, choices = choose(lower)
+    _, choices = choose(lower, cost=arena)
     assert [choice.form for choice in choices] == ["b"] * layers
     assert choices[0] == Choice("layer 0", "b", {"a": 100 + layers - 1, "b": 50})
 
@@ -92,7 +91,7 @@ def _graph(builder, x):
     return builder.finish([Value("input", (1, 1, 1, 1))], [x])
 
 
-def test_of_equal_prices_the_fewest_operators_and_then_the_first_forms_win(monkeypatch):
+def test_of_equal_prices_the_fewest_operators_and_then_the_first_forms_win():
     def lower(wanted: Forms):
         form = wanted.take("layer", ("long", "short", "last"))
         builder = Builder()
@@ -101,8 +100,7 @@ def test_of_equal_prices_the_fewest_operators_and_then_the_first_forms_win(monke
             x = builder.unary("RELU", x)
         return _graph(builder, x)
 
-    monkeypatch.setattr(forms, "arena_bytes", lambda graph, profile: 7)
-    _, (choice,) = choose(lower)
+    _, (choice,) = choose(lower, cost=lambda graph, profile: 7)
     assert choice.form == "short"
 
 
