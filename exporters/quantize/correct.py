@@ -35,7 +35,7 @@ class Reference:
 
     def __init__(self) -> None:
         self._examples: list[tuple[NDArray[np.float32], ...]] = []
-        self._chosen: list[NDArray[np.int64]] = []
+        self._chosen: list[slice] = []
         self._means: dict[str, list[torch.Tensor]] = {}
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -48,7 +48,8 @@ class Reference:
             if left:
                 count = min(map(len, given), default=0)
                 taken = min(left, count)
-                self._chosen.append(np.arange(taken) * count // taken)
+                every = max(1, count // max(taken, 1))
+                self._chosen.append(slice(0, every * taken, every))
                 self._examples.append(tuple(array[self._chosen[-1]] for array in given))
                 left -= taken
             yield batch
@@ -58,7 +59,7 @@ class Reference:
         if op.op in _CONVOLUTIONS:
             seen = self._means.setdefault(op.outputs[0], [])
             if len(seen) < len(self._chosen):
-                seen.append(result.mean(dim=(1, 2))[torch.as_tensor(self._chosen[-1])])
+                seen.append(result[self._chosen[-1]].mean(dim=(1, 2)))
         return activate(op, result)
 
     def examples(self) -> tuple[NDArray[np.float32], ...]:
