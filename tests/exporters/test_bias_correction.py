@@ -124,8 +124,8 @@ def test_what_may_be_chance_is_left_alone():
 @pytest.mark.parametrize(
     ("extent", "kept"),
     [
-        (8, [*range(30), *(30 + n * 40 // 34 for n in range(34))]),
-        (128, [*range(30), 30, 50]),
+        (8, [*range(30), 30, 50]),
+        (256, [*range(3), 3, 8, 13, 18, 23]),
         (1024, [0]),
     ],
 )
@@ -142,7 +142,7 @@ def test_means_are_those_of_torch_before_the_activation(inputs):
     net = randomise(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU6()))
     graph, _, _, reference = both(net, [inputs[:7], inputs[7:9], inputs[9:]])
     expected = net[0](torch.as_tensor(inputs).permute(0, 3, 1, 2)).mean(dim=(2, 3)).detach()
-    assert len(inputs) <= 64
+    assert len(inputs) <= 32
     torch.testing.assert_close(reference.means(graph.operators[0].outputs[0]), expected, atol=1e-5, rtol=1e-5)
 
 
