@@ -2,7 +2,7 @@
 
     python benchmarks/int8_accuracy.py ../shared/data/cifar10-jpeg.tar.xz
     python benchmarks/export_comparison.py build/int8-accuracy/*/model.safetensors \\
-        --data ../shared/data/cifar10-jpeg.tar.xz --trained-on 20000 2000 \\
+        --data ../shared/data/cifar10-jpeg.tar.xz \\
         --tensorflow /tmp/tensorflow/bin/python --litert-torch /tmp/litert/bin/python --onnx2tf /tmp/onnx2tf/bin/python
 
 Each converter runs in a Python environment of its own, because they want versions of packages that exclude each other;

@@ -24,7 +24,6 @@ python -m venv /tmp/litert && /tmp/litert/bin/pip install litert-torch click
 python -m venv /tmp/onnx2tf && /tmp/onnx2tf/bin/pip install onnx2tf
 python benchmarks/int8_accuracy.py cifar10-jpeg.tar.xz
 python benchmarks/export_comparison.py build/int8-accuracy/*/model.safetensors --data cifar10-jpeg.tar.xz \\
-    --trained-on 20000 2000 \\
     --tensorflow /tmp/tensorflow/bin/python --litert-torch /tmp/litert/bin/python --onnx2tf /tmp/onnx2tf/bin/python
 ```
 
