@@ -134,7 +134,7 @@ class Network:
         changes: dict[str, Any] = {"epochs": self.arguments.epochs, "batch_size": 64, "seed": self.seed}
         if quantised:
             epochs = self.arguments.qat_epochs
-            changes |= {"epochs": epochs, "quantised_epochs": epochs, "learning_rate": 1e-3, "warm_up": 0.1}
+            changes |= {"epochs": epochs, "quantised_epochs": epochs, "learning_rate": 1e-4, "warm_up": 0.1}
         start = Start(self.folder / "model.safetensors") if quantised else None
         run = train(
             self.spec,
