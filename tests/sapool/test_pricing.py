@@ -112,6 +112,9 @@ def specs(draw):
 @example(parse("mobilenet_v2-self_attentive-1221121:width=0.35,window_norm=true"), "host64")
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_the_price_is_that_of_the_exported_file(spec, profile):
+    import torch
+
+    torch.manual_seed(0)
     try:
         net = build(spec).eval()
     except UsageError as error:
