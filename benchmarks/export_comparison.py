@@ -208,19 +208,18 @@ def images_to_test(arguments: argparse.Namespace, paths: Sequence[Path]) -> tupl
     from sapool import checkpoint
     from sapool.data.fingerprint import fingerprint
 
-    data = open_images(arguments.data)
-    test = limited(data.test, arguments.test_images)
+    data = open_images(arguments.data, test=arguments.test_images)
     if arguments.trained_on is None:
-        return test, data.classes
+        return data.test, data.classes
     parts = tuple(zip((data.train, data.val), arguments.trained_on, strict=True))
     train, val = (limited(part, count) for part, count in parts)
-    used = fingerprint(replace(data, train=train, val=val, test=test))
+    used = fingerprint(replace(data, train=train, val=val))
     for path in paths:
         if checkpoint.load(path).header["data"]["fingerprint"] != used:
             raise SystemExit(f"{path} was trained on other images than --trained-on says")
     unseen = limited(_joined([left_out(part, count) for part, count in parts]), arguments.unseen_images)
-    origin = f"{test.origin}, and {len(unseen):,} images of its other parts that no training has seen"
-    return replace(_joined([test, unseen]), origin=origin), data.classes
+    origin = f"{data.test.origin}, and {len(unseen):,} images of its other parts that no training has seen"
+    return replace(_joined([data.test, unseen]), origin=origin), data.classes
 
 
 def _joined(parts: Sequence[Any]) -> Any:

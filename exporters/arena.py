@@ -54,19 +54,19 @@ class Account:
 
     def _steps(self, graph: Graph, profile: str) -> list[chain.Step]:
         """The operators of a graph, by identity: one is known only together with its tensors."""
-        steps: list[chain.Step | None] = []
-        new: list[tuple[int, Operator, list[Tensor | None]]] = []
-        for op in graph.operators:
-            own = [None if name is None else graph.tensors[name] for name in (*op.inputs, *op.outputs)]
-            known = self._known.get((profile, id(op)))
-            steps.append(known[1] if known is not None and all(map(is_, known[0], own)) else None)
-            if steps[-1] is None:
-                new.append((len(steps) - 1, op, own))
-        links = _links(replace(graph, operators=tuple([op for _, op, _ in new])), profile)
-        for (place, op, own), link in zip(new, links, strict=True):
-            step = steps[place] = chain.Step(link, _maps(graph, op), op.outputs)
-            self._known[profile, id(op)] = (own, step, op)  # the operator, so that no other one takes its identity
-        return [step for step in steps if step is not None]
+        own = {
+            id(op): [None if name is None else graph.tensors[name] for name in (*op.inputs, *op.outputs)]
+            for op in graph.operators
+        }
+        new = [op for op in graph.operators if not self._knows(profile, op, own[id(op)])]
+        for op, link in zip(new, _links(replace(graph, operators=tuple(new)), profile), strict=True):
+            # With the operator, so that no other one takes its identity.
+            self._known[profile, id(op)] = (own[id(op)], chain.Step(link, _maps(graph, op), op.outputs), op)
+        return [self._known[profile, id(op)][1] for op in graph.operators]
+
+    def _knows(self, profile: str, op: Operator, tensors: list[Tensor | None]) -> bool:
+        known = self._known.get((profile, id(op)))
+        return known is not None and all(map(is_, known[0], tensors))
 
 
 _KNOWN: Final[dict[Hashable, chain.Link]] = {}

@@ -14,9 +14,7 @@ from exporters.evaluating import evaluating
 from exporters.execute import Batch, arrays
 
 _TOLERANCE: Final = 0.01
-_LEAST_SPREAD: Final = (
-    1e-4  # of the largest value: outputs that hardly differ are compared to single precision, not beyond
-)
+_LEAST_SPREAD: Final = 1e-4  # of the largest value: beyond that, single precision itself would be measured
 _COMPARED: Final = 4  # examples that are compared; what is lowered wrongly shows in any
 
 
