@@ -11,7 +11,7 @@ from torch import nn
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block; behind it every part of the module has the mode that it had."""
-    modes = {part: part.training for part in module.modules()}
+    modes = _modes(module)
     training = module.training
     changed = any(modes.values())  # a module that is ready is not gone through again, which takes its time
     if changed:
@@ -23,3 +23,15 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             module.train(training)
             for part, mode in modes.items():
                 part.training = mode
+
+
+def _modes(module: nn.Module) -> dict[nn.Module, bool]:
+    """Whether each part is in training; `Module.modules` hands each on through all modules around it."""
+    modes: dict[nn.Module, bool] = {}
+    waiting = [module]
+    while waiting:
+        part = waiting.pop()
+        if part not in modes:
+            modes[part] = part.training
+            waiting += part.children()
+    return modes

@@ -159,10 +159,12 @@ def _conv(op: Operator, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tenso
 def _average_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
     kernel, stride = _pair(op, "filter"), _pair(op, "stride")
     nchw = x.permute(0, 3, 1, 2)
-    total = F.avg_pool2d(_padded(op, nchw, kernel, stride), kernel, stride)
-    # TFLite divides by the number of pixels inside the map, not by the window's size.
-    share = F.avg_pool2d(_padded(op, torch.ones_like(nchw[:1, :1]), kernel, stride), kernel, stride)
-    return (total / share).permute(0, 2, 3, 1)
+    padded = _padded(op, nchw, kernel, stride)
+    mean = F.avg_pool2d(padded, kernel, stride)
+    if padded is not nchw:
+        # TFLite divides by the number of pixels inside the map, not by the window's size.
+        mean /= F.avg_pool2d(_padded(op, torch.ones_like(nchw[:1, :1]), kernel, stride), kernel, stride)
+    return mean.permute(0, 2, 3, 1)
 
 
 def _max_pool(op: Operator, x: torch.Tensor) -> torch.Tensor:
@@ -182,6 +184,11 @@ def _reshape(op: Operator, x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor
 
 def _batch_matmul(op: Operator, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return a @ (b.transpose(-1, -2) if op.options["adj_y"] else b)
+
+
+def _softmax(op: Operator, x: torch.Tensor) -> torch.Tensor:
+    beta = float(op.options["beta"])
+    return torch.softmax(x if beta == 1 else x * beta, dim=-1)
 
 
 def _resize(op: Operator, x: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
@@ -217,7 +224,7 @@ _OPERATORS: Final[Mapping[str, Callable[..., Any]]] = {
     "RESHAPE": _reshape,
     "RESIZE_NEAREST_NEIGHBOR": _resize,
     "SLICE": _slice,
-    "SOFTMAX": lambda op, x: torch.softmax(x * float(op.options["beta"]), dim=-1),
+    "SOFTMAX": _softmax,
     "SUB": lambda op, a, b: a - b,
     "TANH": lambda op, x: torch.tanh(x),
 }

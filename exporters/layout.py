@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class _Layout(Writer):
         super().__init__(graph)
         self.met: list[tuple[int, ...]] = []
 
-    def put(self, layout: str, values: Sequence[Any], position: int) -> None:
+    def put(self, layout: Struct, values: Sequence[Any], position: int) -> None:
         """Nothing."""
 
     def copy(self, raw: bytes | memoryview, position: int) -> int:
@@ -49,14 +50,14 @@ class _Layout(Writer):
 
     def vector(self, kind: str, values: Sequence[int | float | bool]) -> int:
         size = scalar_bytes(kind)
-        return self.room(len(values), size * len(values), size)
+        return self.room(size * len(values), size)
 
     def offsets(self, values: Sequence[int]) -> int:
-        return self.room(len(values), OFFSET_BYTES * len(values), OFFSET_BYTES)
+        return self.room(OFFSET_BYTES * len(values), OFFSET_BYTES)
 
     def constant(self, content: NDArray[Any] | bytes) -> int:
         count = len(content) if isinstance(content, bytes) else math.prod(content.shape) * content.itemsize
-        return self.room(count, count, DATA_ALIGNMENT)
+        return self.room(count, DATA_ALIGNMENT)
 
     def content(self) -> bytes:
         return b""

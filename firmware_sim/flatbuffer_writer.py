@@ -50,48 +50,51 @@ class FlatbufferWriter:
         slots, formats, given = [], [], []
         for name, value in values.items():
             field = fields[name]
-            if value != field.default:  # an offset has none
+            default = field.default
+            if value != default:  # an offset has none
                 slots.append(field.slot)
-                formats.append(_OFFSET if field.default is None else _FORMATS[field.kind])
+                formats.append(_OFFSET if default is None else _FORMATS[field.kind])
                 given.append(value)
         shape = _shape(tuple(slots), "".join(formats), start % _MOST_ALIGNED)
         self.used_bytes = end = start + shape.size
-        self.largest_alignment = max(self.largest_alignment, shape.alignment)
-        numbers = [self.vtable(shape.vtable) - end]
-        for place, kind, value in zip(reversed(shape.places), reversed(formats), reversed(given), strict=True):
-            numbers.append(start + place - value if kind == _OFFSET else value)
-        self.put(shape.layout, numbers, end)
+        if shape.alignment > self.largest_alignment:
+            self.largest_alignment = shape.alignment
+        for i, place in shape.offsets:
+            given[i] = start + place - given[i]
+        given.append(self.vtable(shape.vtable) - end)
+        self.put(shape.layout, given[::-1], end)
         return end
 
     def string(self, value: str | bytes) -> int:
         """A string; bytes are taken as they are."""
         raw = value.encode() if isinstance(value, str) else value
-        return self.copy(raw, self.room(len(raw), len(raw) + 1, 1))
+        return self.copy(raw, self.room(len(raw) + 1, 1))
 
     def vector(self, kind: str, values: Sequence[int | float | bool]) -> int:
         """A vector of scalars of a kind, such as "int32"."""
-        packed = _struct(f"{len(values)}{_FORMATS[kind]}").pack(*values)
-        return self.copy(packed, self.room(len(values), len(packed), scalar_bytes(kind)))
+        count, size = len(values), scalar_bytes(kind)
+        position = self.room(count * size, size)
+        self.put(_struct(f"I{count}{_FORMATS[kind]}"), (count, *values), position)
+        return position
 
     def offsets(self, values: Sequence[int]) -> int:
         """A vector of tables or strings, given by their positions."""
-        position = self.room(len(values), OFFSET_BYTES * len(values), OFFSET_BYTES)
+        position = self.room(OFFSET_BYTES * len(values), OFFSET_BYTES)
         first = position - OFFSET_BYTES
         relative = [first - OFFSET_BYTES * i - value for i, value in enumerate(values)]
-        self.put(f"{len(values)}I", relative, first)
+        self.put(_struct(f"I{len(values)}I"), (len(values), *relative), position)
         return position
 
     def data(self, raw: bytes | memoryview) -> int:
         """A vector of bytes that begins at a multiple of 16."""
-        return self.copy(raw, self.room(len(raw), len(raw), DATA_ALIGNMENT))
+        return self.copy(raw, self.room(len(raw), DATA_ALIGNMENT))
 
     def finish(self, root: int) -> bytes:
         """The file whose root table is at `root`."""
         self.align(self.largest_alignment, OFFSET_BYTES + len(FILE_IDENTIFIER))
         self.used_bytes += len(FILE_IDENTIFIER)
-        self.put("4s", (FILE_IDENTIFIER,), self.used_bytes)
         self.used_bytes += OFFSET_BYTES
-        self.put("I", (self.used_bytes - root,), self.used_bytes)
+        self.put(_struct("I4s"), (self.used_bytes - root, FILE_IDENTIFIER), self.used_bytes)
         return self.content()
 
     # ---- where the pieces are -------------------------------------------------------------------------------------
@@ -102,12 +105,10 @@ class FlatbufferWriter:
             self.largest_alignment = size
         self.used_bytes += -(self.used_bytes + following) % size
 
-    def room(self, count: int, size: int, alignment: int) -> int:
-        """The position of a vector of `count` elements in `size` bytes."""
-        self.align(OFFSET_BYTES, size)
-        self.align(alignment, size)
+    def room(self, size: int, alignment: int) -> int:
+        """The position of a vector whose elements are in `size` bytes, with their number in front."""
+        self.align(max(alignment, OFFSET_BYTES), size)  # the larger power of two is a multiple of the smaller
         self.used_bytes += size + OFFSET_BYTES
-        self.put("I", (count,), self.used_bytes)
         return self.used_bytes
 
     def vtable(self, entries: tuple[int, ...]) -> int:
@@ -117,20 +118,22 @@ class FlatbufferWriter:
             size = 2 * (len(entries) + 1)
             self.used_bytes += size
             known = self.vtables[entries] = self.used_bytes
-            self.put(f"{len(entries) + 1}H", (size, *entries), known)
+            self.put(_struct(f"{len(entries) + 1}H"), (size, *entries), known)
         return known
 
     # ---- and what is in them --------------------------------------------------------------------------------------
 
-    def put(self, layout: str, values: Sequence[Any], position: int) -> None:
+    def put(self, layout: struct.Struct, values: Sequence[Any], position: int) -> None:
         """Write numbers."""
         index = self._index(position)  # may make the bytes longer
-        _struct(layout).pack_into(self._bytes, index, *values)
+        layout.pack_into(self._bytes, index, *values)
 
     def copy(self, raw: bytes | memoryview, position: int) -> int:
-        """Write the content of the vector at `position`, which is given back."""
-        index = self._index(position) + OFFSET_BYTES
-        self._bytes[index : index + len(raw)] = raw
+        """Write the vector of bytes at `position`, which is given back."""
+        index = self._index(position)
+        start = index + OFFSET_BYTES
+        self._bytes[index:start] = len(raw).to_bytes(OFFSET_BYTES, "little")
+        self._bytes[start : start + len(raw)] = raw
         return position
 
     def content(self) -> bytes:
@@ -151,13 +154,13 @@ def scalar_bytes(kind: str) -> int:
 
 
 class _Shape(NamedTuple):
-    """How a table lies behind what was written before: its size with padding, how far from there each slot is, what it is
-    aligned to, its numbers from the beginning, and its vtable."""
+    """How a table lies behind what was written before: its size with padding, which of its slots hold offsets and how far
+    each of those is from there, what it is aligned to, its numbers from the beginning, and its vtable."""
 
     size: int
-    places: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
     alignment: int
-    layout: str
+    layout: struct.Struct
     vtable: tuple[int, ...]
 
 
@@ -177,7 +180,9 @@ def _shape(slots: tuple[int, ...], formats: str, start: int) -> _Shape:
     end = places.pop()
     known = dict(zip(slots, places, strict=True))
     entries = [known.get(slot, 0) for slot in range(max(slots, default=-1) + 1)]
-    return _Shape(end, tuple(places), alignment, layout, (end, *(place and end - place for place in entries)))
+    offsets = tuple((i, place) for i, (kind, place) in enumerate(zip(formats, places, strict=True)) if kind == _OFFSET)
+    vtable = (end, *(place and end - place for place in entries))
+    return _Shape(end, offsets, alignment, _struct(layout), vtable)
 
 
 @cache

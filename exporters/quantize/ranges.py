@@ -58,7 +58,7 @@ def observe(
     witness: Witness | None = None,
     finish: Finish = activate,
 ) -> dict[str, Range]:
-    """The range of the input and of each computed tensor over all batches.
+    """The range of the input and of each computed tensor over all batches; that of a reshaped one is what it was before.
 
     Args:
         graph: a float graph.
@@ -76,8 +76,11 @@ def observe(
     make = estimator(method)
     estimators: dict[str, Estimator] = {}
     origin = {op.outputs[0]: op.where for op in graph.operators}
+    reshaped = {op.outputs[0]: str(op.inputs[0]) for op in graph.operators if op.op == "RESHAPE"}
 
     def keep(name: str, values: torch.Tensor) -> None:
+        if name in reshaped:
+            return
         lows, highs = _extremes(values)
         if not (math.isfinite(lows.min()) and math.isfinite(highs.max())):
             raise ExportError(
@@ -102,7 +105,10 @@ def observe(
             progress(count)
     if not count:
         raise ExportError("no calibration data", hint="give a few hundred typical inputs")
-    return {name: known.range() for name, known in estimators.items()}
+    ranges = {name: known.range() for name, known in estimators.items()}
+    for name, before in reshaped.items():
+        ranges[name] = ranges[before]
+    return ranges
 
 
 def _keep_pages() -> None:

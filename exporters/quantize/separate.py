@@ -27,15 +27,16 @@ def separate(graph: Graph, input_quantization: Quantization | None) -> Graph:
     operators: list[Operator] = []
     for op in graph.operators:
         kind = KINDS[op.op]
-        computed = [str(name) for name in op.inputs if graph.constant(name) is None]
-        scales = {dictated.get(name) for name in computed}
-        doubtful = op.op == "LOGISTIC" and not all(q is None or sigmoid_is_clear(q) for q in scales)
-        if doubtful or (kind.rule == "same" and len(scales) > 1):
-            op, steps, added = _rescaled(graph, op, [name for name in dict.fromkeys(computed) if name in dictated])
-            operators += steps
-            tensors += added
-        elif kind.rule == "same":
-            dictated.update((op.outputs[0], q) for q in scales if q is not None)
+        if kind.rule == "same" or op.op == "LOGISTIC":
+            computed = [str(name) for name in op.inputs if graph.constant(name) is None]
+            scales = {dictated.get(name) for name in computed}
+            doubtful = op.op == "LOGISTIC" and not all(q is None or sigmoid_is_clear(q) for q in scales)
+            if doubtful or (kind.rule == "same" and len(scales) > 1):
+                op, steps, added = _rescaled(graph, op, [name for name in dict.fromkeys(computed) if name in dictated])
+                operators += steps
+                tensors += added
+            elif kind.rule == "same":
+                dictated.update((op.outputs[0], q) for q in scales if q is not None)
         if kind.output is not None:
             dictated[op.outputs[0]] = kind.output
         operators.append(op)

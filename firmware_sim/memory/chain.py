@@ -214,31 +214,28 @@ def _requests(
 ) -> tuple[dict[Hashable, BufferRequest], list[BufferRequest]]:
     """The buffers of the network at their times in it: maps by name, and scratch."""
     time = 0
-    maps = {name: [round_up(tensor_bytes(tensor)), 0, 0] for name, tensor in inputs.items()}
+    maps = {name: (round_up(tensor_bytes(tensor)), 0, 0) for name, tensor in inputs.items()}
     scratch: list[BufferRequest] = []
     for place, (link, entering, leaving) in enumerate(steps):
         names = dict(zip(link.entering + link.leaving, (*entering, *leaving), strict=True))
         for index, request in link.maps.items():
-            name = names.get(index, (place, index))
+            name = names[index] if index in names else (place, index)
             known = maps.get(name)
             if known is None:
                 maps[name] = _moved(request, time)
             elif request.last != UNSET:
-                known[2] = max(known[2], request.last + time)
-        scratch += [_buffer_at(_moved(request, time)) for request in link.scratch]
+                size, first, last = known
+                maps[name] = (size, first, max(last, request.last + time))
+        for request in link.scratch:
+            scratch.append(BufferRequest(*_moved(request, time), None))
         time += link.operators
     for name in outputs:
-        maps[name][2] = time
-    return {name: _buffer_at(each) for name, each in maps.items()}, scratch
+        maps[name] = (*maps[name][:2], time)
+    return {name: BufferRequest(*each, None) for name, each in maps.items()}, scratch
 
 
-def _buffer_at(times: Sequence[int]) -> BufferRequest:
-    size, first, last = times
-    return BufferRequest(size, first, last, None)
-
-
-def _moved(request: BufferRequest, time: int) -> list[int]:
+def _moved(request: BufferRequest, time: int) -> tuple[int, int, int]:
     """Size, first and last time of a buffer of a part that begins at `time`."""
     if request.first == UNSET:
-        return [request.size_bytes, UNSET, request.last]
-    return [request.size_bytes, request.first + time, request.last + time]
+        return request.size_bytes, UNSET, request.last
+    return request.size_bytes, request.first + time, request.last + time

@@ -40,12 +40,13 @@ def greedy(requests: Sequence[BufferRequest]) -> tuple[int, ...]:
 def _conflicts(requests: Sequence[BufferRequest]) -> list[list[int]]:
     """For each request the others that are in use at some time when it is: a sweep over time."""
     conflicts: list[list[int]] = [[] for _ in requests]
+    first, last = [request.first for request in requests], [request.last for request in requests]
     active: list[int] = []
-    for number in sorted(range(len(requests)), key=lambda n: requests[n].first):
-        request = requests[number]
-        active = [other for other in active if requests[other].last >= request.first]
+    for number in sorted(range(len(requests)), key=first.__getitem__):
+        begin, end = first[number], last[number]
+        active = [other for other in active if last[other] >= begin]
         for other in active:
-            if requests[other].overlaps(request):
+            if first[other] <= end:
                 conflicts[number].append(other)
                 conflicts[other].append(number)
         active.append(number)
