@@ -83,7 +83,7 @@ def trace(module: nn.Module, input_shape: Shapes, forms: Forms | None = None) ->
     Raises:
         ExportError: the forward cannot be traced, or contains what has no integer counterpart (named, with its module).
     """
-    return Lowering(module, input_shape)(forms)
+    return Lowering(module, input_shape).whole(Forms() if forms is None else forms)
 
 
 class Lowering:
@@ -96,23 +96,28 @@ class Lowering:
 
     def __init__(self, module: nn.Module, input_shape: Shapes) -> None:
         self._module, self._shapes = module, several(input_shape)
-        self._pieces: Callable[[], Pieces] | Pieces | None = None
+        self._pieces: Pieces | None = None
         _check_types(module)
         with evaluating(module):
             self._nodes = None if find(type(module)) is not None else _nodes(module, self._shapes)
 
-    def __call__(self, forms: Forms | None = None) -> Graph:
+    def __call__(self, forms: Forms) -> Graph:
         """The float graph in these forms, folded; `forms` learns which choices there are."""
-        forms = Forms() if forms is None else forms
-        if callable(self._pieces):
-            self._pieces = self._pieces()
-        graph = None if self._pieces is None else self._pieces.joined(forms)
-        if graph is not None:
-            return graph
-        graph, calls = _lower(self._module, self._nodes, self._shapes, forms)
+        joined = None if self._pieces is None else self._pieces.joined(forms)
+        if joined is not None:
+            return joined
+        graph, calls = self._lower(forms)
         if calls:
-            self._pieces = partial(Pieces, graph, forms, calls)
-        return fold.fold(graph)
+            self._pieces = Pieces(graph, forms, calls)
+            joined = self._pieces.joined(forms)
+        return fold.fold(graph) if joined is None else joined
+
+    def whole(self, forms: Forms) -> Graph:
+        """The same graph, lowered anew."""
+        return fold.fold(self._lower(forms)[0])
+
+    def _lower(self, forms: Forms) -> tuple[Graph, list[Call]]:
+        return _lower(self._module, self._nodes, self._shapes, forms)
 
 
 def _check_types(module: nn.Module) -> None:
