@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -104,21 +104,28 @@ def _adaptive(builder: Builder, op: str, x: Value, output_size: Any) -> Value:
     sizes = (output_size, output_size) if output_size is None or isinstance(output_size, int) else tuple(output_size)
     _, h, w, _ = x.shape
     rows, columns = sizes[0] or h, sizes[-1] or w
-    if (rows, columns) == (h, w):
-        return x
-    if rows % h == 0 and columns % w == 0:
-        return builder.resize_nearest(x, (rows // h, columns // w))
     tall, wide = _uniform(h, rows), _uniform(w, columns)
     if tall is None or wide is None:
         raise builder.refuse(
             f"adaptive pooling from {h}x{w} to {rows}x{columns} needs windows of several sizes",
             "choose an extent that divides the map's",
         )
-    return builder.pool(x, op, (tall[0], wide[0]), (tall[1], wide[1]))
+    if (tall, wide) != (_PIXEL, _PIXEL):
+        x = builder.pool(x, op, (tall[0], wide[0]), (tall[1], wide[1]))
+    factors = max(rows // h, 1), max(columns // w, 1)
+    return x if factors == (1, 1) else builder.resize_nearest(x, factors)
+
+
+_PIXEL: Final = (1, 1)
 
 
 def _uniform(extent: int, output: int) -> tuple[int, int] | None:
-    """Window and stride of adaptive pooling along one axis (torch: from floor(i*n/m) to ceil((i+1)*n/m)), if uniform."""
+    """Window and stride of adaptive pooling along one axis (torch: from floor(i*n/m) to ceil((i+1)*n/m)), if uniform.
+
+    To a multiple of the extent, each window is a pixel, which is then repeated.
+    """
+    if output % extent == 0:
+        return _PIXEL
     starts = [i * extent // output for i in range(output)]
     sizes = {-(-(i + 1) * extent // output) - start for i, start in enumerate(starts)}
     strides = {b - a for a, b in itertools.pairwise(starts)}

@@ -12,7 +12,7 @@ from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
 from exporters.quantize.exact import OPERATORS, constraints_of, exact_scales
 from exporters.quantize.groups import share_groups
-from exporters.quantize.scales import asymmetric, sigmoid_is_clear, to_int8, weight_and_bias
+from exporters.quantize.scales import CURVES, asymmetric, rounds_clearly, to_int8, weight_and_bias
 from exporters.quantize.span import Range
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
@@ -89,10 +89,10 @@ def _free_scales(
             source = {**fixed, **free}[groups[str(op.inputs[0])]]
             least = source.scale[0] / _HARD_SWISH_RATIO
             free[group] = asymmetric(spans[group], max(free[group].scale[0], least))
-    sigmoids = {groups[str(op.inputs[0])] for op in graph.operators if op.op == "LOGISTIC"}
+    curves = {(groups[str(op.inputs[0])], op.op) for op in graph.operators if op.op in CURVES}
 
     def acceptable(group: str, scale: float) -> bool:
-        return group not in sigmoids or sigmoid_is_clear(asymmetric(spans[group], scale))
+        return all(rounds_clearly(op, asymmetric(spans[group], scale)) for read, op in curves if read == group)
 
     finest = {group: q.scale[0] for group, q in free.items()}
     given = {group: q.scale[0] for group, q in fixed.items()}

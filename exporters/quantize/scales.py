@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ _SMALLEST_SCALE = 2.0**-40
 # calibration data would ask for (lite/kernels/kernel_util.cc, no_integer_overflow_from_quantization).
 _SMALLEST_ACTIVATION_SCALE = 2.0**-20
 _LARGEST_BIAS = 2**30
-_SIGMOID_DOUBT = 1e-4  # in steps of the output; twenty times the largest at which the two were seen to differ
+_DOUBT = 1e-4  # in steps of the output; seven times the largest at which the two were seen to differ
 
 
 def asymmetric(span: Range, scale: float | None = None) -> Quantization:
@@ -29,17 +31,27 @@ def asymmetric(span: Range, scale: float | None = None) -> Quantization:
     return Quantization((scale,), (zero_point,))
 
 
-@lru_cache(maxsize=4096)
-def sigmoid_is_clear(quantization: Quantization) -> bool:
-    """Whether TFLM and LiteRT round the sigmoid of each of int8's 256 values alike.
+CURVES: Final[Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+    "LOGISTIC": lambda x: 256 / (1 + np.exp(-np.clip(x, -60, 60))),
+    "TANH": lambda x: 128 * np.tanh(x),
+}
+"""What operators compute that TFLM evaluates in fixed point and LiteRT's reference kernels in floating point; in steps of their
+outputs."""
 
-    TFLM evaluates it in fixed point, LiteRT's reference kernel in floating point. They differ by some 1e-8 of the output's
-    range, which shows where a result lies in the middle between two integers: one scale in a thousand has such a value.
+
+@lru_cache(maxsize=4096)
+def rounds_clearly(op: str, quantization: Quantization) -> bool:
+    """Whether TFLM and LiteRT round what one of `CURVES` gives for each of int8's 256 values alike; others always do.
+
+    They differ by up to some 1e-5 steps of the output, which shows where a result lies in the middle between two integers:
+    one scale in a thousand has such a value for a sigmoid, and every power of two below 1 / 128 for a tanh, which is as good
+    as linear there.
     """
+    if op not in CURVES:
+        return True
     x = (np.arange(-128, 128) - quantization.zero_point[0]) * np.float64(np.float32(quantization.scale[0]))
-    middle = 256 / (1 + np.exp(-np.clip(x, -60, 60))) - 0.5
-    # At x = 0 both give 128.
-    return bool((np.abs(middle - np.rint(middle)) > _SIGMOID_DOUBT).all())
+    middle = CURVES[op](x) - 0.5
+    return bool((np.abs(middle - np.rint(middle)) > _DOUBT).all())
 
 
 def to_int8(values: NDArray[np.floating], quantization: Quantization) -> NDArray[np.int8]:

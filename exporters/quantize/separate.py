@@ -8,15 +8,15 @@ from dataclasses import replace
 from exporters import fold
 from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
-from exporters.quantize.scales import sigmoid_is_clear
+from exporters.quantize.scales import CURVES, rounds_clearly
 
 
 def separate(graph: Graph, input_quantization: Quantization | None) -> Graph:
     """The float graph with a rescaling wherever an operator cannot read a dictated scale.
 
     The output of a sigmoid or a softmax has a dictated scale, and so has an input for which the caller gives one. A
-    concatenation copies integers: mixed with others in one, such a tensor would clip the others to its range. A sigmoid may
-    round differently in TFLM and LiteRT under a scale that nobody may nudge.
+    concatenation copies integers: mixed with others in one, such a tensor would clip the others to its range. A sigmoid or a
+    tanh may round differently in TFLM and LiteRT under a scale that nobody may nudge.
 
     Args:
         graph: float graph.
@@ -27,10 +27,10 @@ def separate(graph: Graph, input_quantization: Quantization | None) -> Graph:
     operators: list[Operator] = []
     for op in graph.operators:
         kind = KINDS[op.op]
-        if kind.rule == "same" or op.op == "LOGISTIC":
+        if kind.rule == "same" or op.op in CURVES:
             computed = [str(name) for name in op.inputs if graph.constant(name) is None]
             scales = {dictated.get(name) for name in computed}
-            doubtful = op.op == "LOGISTIC" and not all(q is None or sigmoid_is_clear(q) for q in scales)
+            doubtful = not all(q is None or rounds_clearly(op.op, q) for q in scales)
             if doubtful or (kind.rule == "same" and len(scales) > 1):
                 op, steps, added = _rescaled(graph, op, [name for name in dict.fromkeys(computed) if name in dictated])
                 operators += steps

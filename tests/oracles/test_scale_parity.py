@@ -16,7 +16,7 @@ from exporters.lower import Builder
 from exporters.parity import compare
 from exporters.quantize import Range, quantize
 from exporters.quantize.exact import exact_scales, is_exact
-from exporters.quantize.scales import sigmoid_is_clear
+from exporters.quantize.scales import rounds_clearly
 
 pytestmark = pytest.mark.oracle
 
@@ -63,7 +63,19 @@ def test_a_sigmoid_whose_result_lies_between_two_integers_is_rounded_differently
     doubtful = Quantization((0.021993568167090416,), (80,))
     unit = Quantization((1 / 256,), (-128,))
     assert differing("LOGISTIC", doubtful, unit) == 1
-    assert not sigmoid_is_clear(doubtful)
+    assert not rounds_clearly("LOGISTIC", doubtful)
+
+
+def test_a_tanh_of_a_power_of_two_is_rounded_differently():
+    # tanh(1 / 256) is half a step, but for a cubic term of a millionth.
+    doubtful, unit = Quantization((1 / 256,), (0,)), Quantization((1 / 128,), (0,))
+    assert differing("TANH", doubtful, unit) == 1
+    assert not rounds_clearly("TANH", doubtful)
+    builder = Builder()
+    x = builder.input((1, 256, 1, 1))
+    graph = builder.finish([x], [builder.unary("TANH", x)])
+    quantised = quantize(graph, {x.name: Range(-0.5, 127 / 256), graph.outputs[0]: Range(-0.47, 0.47)})
+    assert compare(serialise(quantised, description=""), EVERY_INTEGER).equal
 
 
 def test_a_relu_alone_needs_an_exact_quotient():
