@@ -6,6 +6,9 @@ lite/micro/kernels/activations_common.cc) and the other one in double (lite/micr
 lite/kernels/activations.cc). About one output in 100,000 then rounds to another integer. Where the quotient is exact in
 single precision the two are the same, so the scales of these operators are rounded up, by a few percent, to numbers 3^i *
 5^j * 2^k whose quotients are exact.
+
+A LEAKY_RELU is rescaled by s1 / s3 and slope * s1 / s3, and an exact quotient of the second one is too much to ask for. Both
+are the same as well where no integer times the quotient lies half way between two others.
 """
 
 from __future__ import annotations
@@ -13,19 +16,32 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from exporters.graph import Graph
 
-OPERATORS: Final = ("MUL", "DIV", "RELU", "BATCH_MATMUL")
+OPERATORS: Final = ("MUL", "DIV", "RELU", "BATCH_MATMUL", "LEAKY_RELU")
 _MANTISSAS: Final = sorted(m / 2 ** math.floor(math.log2(m)) for m in (3**i * 5**j for i in range(5) for j in range(3)))
 _CANDIDATES: Final = 10  # the finest scales that are looked at for a tensor; the tenth is some 60% too coarse
 _MOST_TRIES: Final = 20_000
+_DOUBT: Final = 2.0**-21  # of a product; four times what two roundings to single precision make of it
 
-Constraint = tuple[str, str, str, str]
-"""Operator, and the groups of its two inputs (of a RELU twice the same) and its output."""
+
+class Constraint(NamedTuple):
+    """An operator, the groups of its two inputs (of a RELU twice the same) and its output, and the slope of a LEAKY_RELU."""
+
+    op: str
+    first: str
+    second: str
+    output: str
+    slope: float = 0.0
+
+    @property
+    def groups(self) -> tuple[str, str, str]:
+        return self.first, self.second, self.output
+
 
 Acceptable = Callable[[str, float], bool]
 
@@ -57,27 +73,39 @@ def exact_scales(
 def constraints_of(graph: Graph, groups: Mapping[str, str]) -> list[Constraint]:
     """The operators of a graph that need exact scales."""
     return [
-        (op.op, groups[str(op.inputs[0])], groups[str(op.inputs[-1])], groups[op.outputs[0]])
+        Constraint(
+            op.op, *(groups[name] for name in (str(op.inputs[0]), str(op.inputs[-1]), op.outputs[0])),
+            float(op.options.get("alpha", 0.0)),  # type: ignore[arg-type]
+        )
         for op in graph.operators
         if op.op in OPERATORS
-    ]
+    ]  # fmt: skip
 
 
-def is_exact(op: str, first: float, second: float, output: float) -> bool:
-    """Whether single and double precision agree on the multiplier of an operator with these scales."""
+def is_exact(op: str, first: float, second: float, output: float, slope: float = 0.0) -> bool:
+    """Whether single and double precision agree on the multiplier of an operator with these scales, or on what it gives."""
     a, b, c = np.float32(first), np.float32(second), np.float32(output)
     if op in ("MUL", "BATCH_MATMUL"):
         return float(a * b / c) == float(a) * float(b) / float(c)
     if op == "RELU":
         return float(a / c) == float(a) / float(c)
+    if op == "LEAKY_RELU":
+        exact = float(a) / float(c)
+        return (float(a / c) == exact or _rounds_clearly(exact)) and _rounds_clearly(slope * exact)
     return float(a / (b * c)) == float(a) / (float(b) * float(c))
+
+
+def _rounds_clearly(multiplier: float) -> bool:
+    """Whether no difference of int8's values, times this, is half way between two integers as far as single precision knows."""
+    products = np.arange(256) * abs(multiplier)
+    return bool((np.abs(products - np.floor(products) - 0.5) > _DOUBT * products).all())
 
 
 def _components(constraints: Sequence[Constraint], fixed: Mapping[str, float]) -> list[list[Constraint]]:
     """Constraints that share a group whose scale is still free."""
     components: list[tuple[set[str], list[Constraint]]] = []
     for constraint in constraints:
-        free = {group for group in constraint[1:] if group not in fixed}
+        free = {group for group in constraint.groups if group not in fixed}
         joined = [part for part in components if part[0] & free]
         members = [one for part in joined for one in part[1]] + [constraint]
         names = free.union(*(part[0] for part in joined))
@@ -90,22 +118,25 @@ def _solve(
 ) -> dict[str, float] | None:
     """Depth first over the operators, the finest scales first."""
     tries = 0
+    easy = all(constraint.op == "LEAKY_RELU" for constraint in constraints)
 
     def extend(position: int, chosen: dict[str, float]) -> dict[str, float] | None:
         nonlocal tries
         if position == len(constraints):
             return chosen
-        op, *groups = constraints[position]
+        op, *groups, slope = constraints[position]
         known = {**fixed, **chosen}
         free = [group for group in dict.fromkeys(groups) if group not in known]
-        choices = [[scale for scale in _candidates(wanted[group]) if acceptable(group, scale)] for group in free]
+        choices = [
+            [scale for scale in _candidates(wanted[group], itself=easy) if acceptable(group, scale)] for group in free
+        ]
         for scales in _by_coarseness(choices):
             tries += 1
             if tries > _MOST_TRIES:
                 return None
             trial = dict(zip(free, scales, strict=True))
             values = {**known, **trial}
-            if is_exact(op, *(values[group] for group in groups)):
+            if is_exact(op, *(values[group] for group in groups), slope):
                 solution = extend(position + 1, {**chosen, **trial})
                 if solution is not None:
                     return solution
@@ -114,11 +145,12 @@ def _solve(
     return extend(0, {})
 
 
-def _candidates(wanted: float) -> list[float]:
-    """The finest scales 3^i * 5^j * 2^k that are not below `wanted`."""
+def _candidates(wanted: float, *, itself: bool) -> list[float]:
+    """The finest scales 3^i * 5^j * 2^k that are not below `wanted`, behind `wanted` itself where that is likely to do."""
     exponent = math.floor(math.log2(wanted))
     values = (m * 2.0 ** (exponent + shift) for shift in (0, 1) for m in _MANTISSAS)
-    return [value for value in values if value >= wanted][:_CANDIDATES]
+    nice = [value for value in values if value >= wanted][:_CANDIDATES]
+    return [wanted, *nice] if itself else nice
 
 
 def _by_coarseness(choices: Sequence[Sequence[float]]) -> Iterator[tuple[float, ...]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporters.lower import Builder
 from exporters.quantize import observe, quantize
-from exporters.quantize.exact import exact_scales, is_exact
+from exporters.quantize.exact import Constraint, exact_scales, is_exact
 
 scales = st.floats(1e-6, 10.0).map(lambda value: float(np.float32(value)))
 
@@ -24,7 +24,7 @@ def test_the_case_that_rounded_differently():
 @given(first=scales, second=scales, output=scales)
 def test_a_product_is_exact_and_hardly_coarser(first, second, output):
     wanted = {"a": first, "b": second, "c": output}
-    found = exact_scales([("MUL", "a", "b", "c")], wanted, {})
+    found = exact_scales([Constraint("MUL", "a", "b", "c")], wanted, {})
     assert is_exact("MUL", found["a"], found["b"], found["c"])
     for name, scale in found.items():
         assert wanted[name] <= scale < 1.35 * wanted[name]
@@ -33,22 +33,30 @@ def test_a_product_is_exact_and_hardly_coarser(first, second, output):
 @given(first=scales, second=scales, weighted=scales, output=scales)
 def test_window_norm_solves_product_and_quotient_together(first, second, weighted, output):
     wanted = {"x": first, "w": second, "xw": weighted, "y": output}
-    constraints = [("MUL", "x", "w", "xw"), ("DIV", "xw", "w", "y")]
+    constraints = [Constraint("MUL", "x", "w", "xw"), Constraint("DIV", "xw", "w", "y")]
     found = exact_scales(constraints, wanted, {})
     assert is_exact("MUL", found["x"], found["w"], found["xw"])
     assert is_exact("DIV", found["xw"], found["w"], found["y"])
     assert all(wanted[name] <= scale <= 2 * wanted[name] for name, scale in found.items())
 
 
+@given(first=scales, ratio=st.floats(0.1, 10.0), slope=st.sampled_from([0.01, 0.1, 0.2, 0.25, 1.5]))
+def test_a_leaky_relu_alone_is_hardly_coarser(first, ratio, slope):
+    wanted = {"a": first, "b": float(np.float32(first * ratio))}
+    found = exact_scales([Constraint("LEAKY_RELU", "a", "a", "b", slope)], wanted, {})
+    assert is_exact("LEAKY_RELU", found["a"], found["a"], found["b"], slope)
+    assert all(wanted[name] <= scale <= 1.2 * wanted[name] for name, scale in found.items())
+
+
 def test_fixed_scales_stay():
-    found = exact_scales([("MUL", "a", "gate", "c")], {"a": 0.0123, "c": 0.0077}, {"gate": 1 / 256})
+    found = exact_scales([Constraint("MUL", "a", "gate", "c")], {"a": 0.0123, "c": 0.0077}, {"gate": 1 / 256})
     assert set(found) == {"a", "c"}
     assert is_exact("MUL", found["a"], 1 / 256, found["c"])
 
 
 def test_an_operator_without_a_solution_is_left_alone():
     odd = float(np.float32(math.pi))
-    assert exact_scales([("MUL", "a", "b", "c")], {}, {"a": odd, "b": odd, "c": float(np.float32(1.1))}) == {}
+    assert exact_scales([Constraint("MUL", "a", "b", "c")], {}, {"a": odd, "b": odd, "c": float(np.float32(1.1))}) == {}
 
 
 @pytest.mark.parametrize("constant", [False, True])

@@ -15,7 +15,7 @@ from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.lower import Builder
 from exporters.parity import compare
 from exporters.quantize import Range, quantize
-from exporters.quantize.exact import exact_scales, is_exact
+from exporters.quantize.exact import Constraint, exact_scales, is_exact
 from exporters.quantize.scales import rounds_clearly
 
 pytestmark = pytest.mark.oracle
@@ -85,6 +85,20 @@ def test_a_relu_alone_needs_an_exact_quotient():
     assert not is_exact("RELU", source.scale[0], source.scale[0], output.scale[0])
 
 
+def test_a_leaky_relu_is_rounded_differently_half_way_between_two_integers():
+    # 25 steps of the input are 67.5 of the output; its scales are such as exact products ask for.
+    source, output = Quantization((81 / 2**16,), (38,)), Quantization((30 / 2**16,), (-124,))
+    assert differing("LEAKY_RELU", source, output, {"alpha": 0.01}) == 1
+    assert not is_exact("LEAKY_RELU", source.scale[0], source.scale[0], output.scale[0], 0.01)
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        scales = {name: float(rng.choice([25, 27, 30, 75, 81])) * 2.0 ** int(rng.integers(-16, -10)) for name in "xy"}
+        alpha = float(rng.choice([0.01, 0.1, 0.25]))
+        found = exact_scales([Constraint("LEAKY_RELU", "x", "x", "y", alpha)], scales, {})
+        x, y = (Quantization((found[name],), (int(rng.integers(-128, 128)),)) for name in "xy")
+        assert differing("LEAKY_RELU", x, y, {"alpha": alpha}) == 0
+
+
 def matrix_product(first, second, output):
     """Inputs on which the product of two random matrices under these scales differs, of 40."""
     tensors = {
@@ -101,7 +115,7 @@ def test_products_of_matrices_need_an_exact_multiplier():
     # Scales of a layer whose scores came out differently.
     a, b, y = 0.008555850945413113, 0.021574093028903008, 0.01841450296342373
     assert matrix_product(Quantization((a,), (-8,)), Quantization((b,), (-126,)), Quantization((y,), (-34,))) > 0
-    found = exact_scales([("BATCH_MATMUL", "a", "b", "y")], {"a": a, "b": b, "y": y}, {})
+    found = exact_scales([Constraint("BATCH_MATMUL", "a", "b", "y")], {"a": a, "b": b, "y": y}, {})
     assert is_exact("BATCH_MATMUL", found["a"], found["b"], found["y"])
     points = {"a": -8, "b": -126, "y": -34}
     assert matrix_product(*(Quantization((found[name],), (point,)) for name, point in points.items())) == 0
