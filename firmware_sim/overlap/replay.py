@@ -9,7 +9,6 @@ or of its distances.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -73,7 +72,7 @@ def replay(
     for position, index in enumerate(start):
         shared = [other for other in start[:position] if memory.meet(index, other)]
         found.extend(Damage(-1, other, index) for other in shared)
-        memory.write(index, memory.fresh(index, -1))
+        memory.write(index, memory.fresh(index), -1)
     for position, operator in enumerate(subgraph.operators):
         steps = _steps_of(operator, tensors, kernels)
         for index in dict.fromkeys(operator.inputs):
@@ -87,7 +86,7 @@ def replay(
                     if index in places and memory.meet(index, output) and not steps.are_safe(output, index, places)
                 )
         for output in operator.outputs:
-            memory.write(output, memory.passed_on(operator, output, position))
+            memory.write(output, memory.passed_on(operator, output), position)
     for index in subgraph.outputs:
         if index in places:
             found.extend(memory.damage(index, None))
@@ -111,40 +110,41 @@ def _handled_bytes(
 
 @dataclass(slots=True)
 class _Memory:
-    """What is where, and what should be. Numbers say which operator wrote them into which tensor."""
+    """What is where and who wrote it there last, and what should be. `writers` are operators and their outputs."""
 
     tensors: Sequence[Tensor]
     places: Mapping[int, int]
     expected: Contents
     bytes: Bytes = field(init=False)
-    starts: list[int] = field(default_factory=list)
+    written_by: Bytes = field(init=False)
     writers: list[tuple[int, int]] = field(default_factory=list)
     next: int = 0
 
     def __post_init__(self) -> None:
         size = max((place + tensor_bytes(self.tensors[index]) for index, place in self.places.items()), default=0)
         self.bytes = np.full(size, UNWRITTEN, np.int64)
+        self.written_by = np.zeros(size, np.int64)
 
     def meet(self, one: int, other: int) -> bool:
         """Two tensors share bytes."""
         return meet(self.tensors, self.places, one, other)
 
-    def fresh(self, index: int, operator: int) -> Bytes:
+    def fresh(self, index: int) -> Bytes:
         """Numbers that nothing else has."""
         count = tensor_bytes(self.tensors[index])
-        self.starts.append(self.next)
-        self.writers.append((operator, index))
         self.next += count
         return np.arange(self.next - count, self.next)
 
-    def write(self, index: int, numbers: Bytes) -> None:
+    def write(self, index: int, numbers: Bytes, operator: int) -> None:
         """What a tensor holds from now on."""
         self.expected.write(index, numbers)
         if index in self.places:
             place = self.places[index]
             self.bytes[place : place + len(numbers)] = numbers
+            self.written_by[place : place + len(numbers)] = len(self.writers)
+            self.writers.append((operator, index))
 
-    def passed_on(self, operator: Operator, output: int, position: int) -> Bytes:
+    def passed_on(self, operator: Operator, output: int) -> Bytes:
         """What an operator writes: the numbers of its input where it copies, else new ones."""
         start = cut(operator, self.tensors)
         start = same_bytes(operator, self.tensors) if start is None else start
@@ -152,8 +152,8 @@ class _Memory:
             whole = self.expected.of(operator.inputs[0])
             count = tensor_bytes(self.tensors[output])
             # A copy within a storage changes what it is taken from.
-            return self.fresh(output, position) if whole is None else whole[start : start + count].copy()
-        numbers = self.fresh(output, position)
+            return self.fresh(output) if whole is None else whole[start : start + count].copy()
+        numbers = self.fresh(output)
         for index, offset in parts(operator, self.tensors).items():
             part = self.expected.of(index)
             if part is not None:
@@ -172,8 +172,7 @@ class _Memory:
             wrong &= read
         if UNWRITTEN in expected[wrong] or UNWRITTEN in found[wrong]:
             return [Damage(-1, index, index)]
-        numbers = np.unique(found[wrong])
-        writers = {self.writers[bisect_right(self.starts, int(number)) - 1] for number in numbers}
+        writers = [self.writers[number] for number in np.unique(self.written_by[place : place + len(expected)][wrong])]
         # What shares bytes from the start has been named there.
         return [Damage(operator, writer, index) for operator, writer in sorted(writers) if operator >= 0]
 
@@ -205,21 +204,23 @@ class _Steps:
         if start is not None and victim == self.operator.inputs[0]:
             # Element by element, upwards (kernels/slice.cc): what is written lies where it is read, or below, or apart.
             return shift + start >= 0 or -shift - start >= tensor_bytes(self.tensors[output])
-        joined = parts(self.operator, self.tensors)
-        if victim in joined:
-            return self._joins(joined, victim, shift)
+        if victim in parts(self.operator, self.tensors):
+            return self._joins(output, victim, places)
         return all(_is_safe(rule, self.tensors, output, victim, places) for rule in self.rules)
 
-    def _joins(self, joined: Mapping[int, int], victim: int, shift: int) -> bool:
+    def _joins(self, output: int, victim: int, places: Mapping[int, int]) -> bool:
         """A CONCATENATION copies one input after the other with memcpy: onto itself, or over what has been copied."""
-        count = tensor_bytes(self.tensors[victim])
-        order = list(joined)
-        for position, index in enumerate(order):
-            low, high = joined[index], joined[index] + tensor_bytes(self.tensors[index])
-            if shift < high and low < shift + count:
-                is_itself = index == victim and shift == low
-                if not is_itself and position <= order.index(victim):
-                    return False
+        inputs = self.operator.inputs
+        start = places[victim] - places[output]
+        end = start + tensor_bytes(self.tensors[victim])
+        last = max(position for position, index in enumerate(inputs) if index == victim)
+        low = 0
+        for index in inputs[: last + 1]:
+            high = low + tensor_bytes(self.tensors[index])
+            is_itself = index in places and places[index] - places[output] == low
+            if start < high and low < end and not is_itself:
+                return False
+            low = high
         return True
 
 

@@ -260,3 +260,55 @@ def test_classes():
     assert set(members("any")) == set(kernel_classes()) - {"any"}
     with pytest.raises(UsageError, match="esp-nn"):
         members("esp-nn")
+
+
+def joining(sizes: tuple[int, int], parts: list[int]) -> Subgraph:
+    """Tensors 0 and 1 of these sizes; 2 is 0 twice; 3 is put together from some of them."""
+    widths = [*sizes, 2 * sizes[0]]
+    widths.append(sum(widths[part] for part in parts))
+    tensors = tuple(Tensor(index, f"t{index}", (1, 1, 1, width), "INT8", 0) for index, width in enumerate(widths))
+    options = {"axis": 3}
+    first = Operator(0, "CONCATENATION", 1, (0, 0), (2,), options)
+    return Subgraph(tensors, (first, Operator(1, "CONCATENATION", 1, tuple(parts), (3,), options)), (0, 1), (3,))
+
+
+def joined(subgraph: Subgraph, places: dict[int, int]) -> bytes | None:
+    """What is put together in shared memory, one memcpy after the other; None where one overlaps itself."""
+    memory = bytearray(256)
+    sizes = [tensor_bytes(tensor) for tensor in subgraph.tensors]
+    for index in subgraph.inputs:
+        memory[places[index] : places[index] + sizes[index]] = bytes(range(100 * index + 1, 100 * index + 1 + sizes[index]))
+    for operator in subgraph.operators:
+        to = places[operator.outputs[0]]
+        for index in operator.inputs:
+            start = places[index]
+            if start != to and abs(start - to) < sizes[index]:
+                return None
+            memory[to : to + sizes[index]] = memory[start : start + sizes[index]]
+            to += sizes[index]
+    return bytes(memory[places[3] : places[3] + sizes[3]])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_is_put_together_in_shared_memory_is_what_was_meant(data: st.DataObject):
+    sizes = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    subgraph = joining(sizes, data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=4)))
+    apart = {0: 0, 1: 40, 2: 80, 3: 120}
+    # Near the places that the parts have in the result, or anywhere.
+    near = st.sampled_from([0, sizes[0], 2 * sizes[0], sizes[1], sizes[0] + sizes[1], 3 * sizes[0]])
+    places = {index: 40 + data.draw(near | st.integers(-8, 16)) for index in range(3)} | {3: 40}
+    if replay(subgraph, subgraph.tensors, places, "any") == ():
+        assert joined(subgraph, places) == joined(subgraph, apart)
+
+
+def test_a_part_may_lie_in_another_part_that_stays_where_it_is():
+    # 0 is in front of 2, which is the middle of 3, and once more at the end of 3.
+    subgraph = joining((3, 4), [1, 2, 0])
+    assert replay(subgraph, subgraph.tensors, {0: 44, 1: 40, 2: 44, 3: 40}, "any") == ()
+
+
+def test_the_second_copy_of_a_part_overwrites_as_well():
+    # 1 begins where 0 is copied to for the second time.
+    subgraph = joining((4, 4), [0, 0, 1])
+    assert Damage(1, 3, 1) in replay(subgraph, subgraph.tensors, {0: 40, 1: 44, 2: 80, 3: 40}, "any")
