@@ -187,7 +187,7 @@ def _batch_matmul(op: Operator, a: torch.Tensor, b: torch.Tensor) -> torch.Tenso
 
 
 def _softmax(op: Operator, x: torch.Tensor) -> torch.Tensor:
-    beta = float(op.options["beta"])
+    beta = float(op.options["beta"])  # type: ignore[arg-type]
     return torch.softmax(x if beta == 1 else x * beta, dim=-1)
 
 

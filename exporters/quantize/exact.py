@@ -72,14 +72,12 @@ def exact_scales(
 
 def constraints_of(graph: Graph, groups: Mapping[str, str]) -> list[Constraint]:
     """The operators of a graph that need exact scales."""
-    return [
-        Constraint(
-            op.op, *(groups[name] for name in (str(op.inputs[0]), str(op.inputs[-1]), op.outputs[0])),
-            float(op.options.get("alpha", 0.0)),  # type: ignore[arg-type]
-        )
-        for op in graph.operators
-        if op.op in OPERATORS
-    ]  # fmt: skip
+    found = []
+    for op in graph.operators:
+        if op.op in OPERATORS:
+            first, second, output = (groups[str(name)] for name in (op.inputs[0], op.inputs[-1], op.outputs[0]))
+            found.append(Constraint(op.op, first, second, output, float(op.options.get("alpha", 0.0))))  # type: ignore[arg-type]
+    return found
 
 
 def is_exact(op: str, first: float, second: float, output: float, slope: float = 0.0) -> bool:
@@ -96,7 +94,7 @@ def is_exact(op: str, first: float, second: float, output: float, slope: float =
 
 
 def _rounds_clearly(multiplier: float) -> bool:
-    """Whether no difference of int8's values, times this, is half way between two integers as far as single precision knows."""
+    """Whether no difference of int8's values, times this, may be half way between two integers in single precision."""
     products = np.arange(256) * abs(multiplier)
     return bool((np.abs(products - np.floor(products) - 0.5) > _DOUBT * products).all())
 
@@ -124,9 +122,9 @@ def _solve(
         nonlocal tries
         if position == len(constraints):
             return chosen
-        op, *groups, slope = constraints[position]
+        constraint = constraints[position]
         known = {**fixed, **chosen}
-        free = [group for group in dict.fromkeys(groups) if group not in known]
+        free = [group for group in dict.fromkeys(constraint.groups) if group not in known]
         choices = [
             [scale for scale in _candidates(wanted[group], itself=easy) if acceptable(group, scale)] for group in free
         ]
@@ -136,7 +134,8 @@ def _solve(
                 return None
             trial = dict(zip(free, scales, strict=True))
             values = {**known, **trial}
-            if is_exact(op, *(values[group] for group in groups), slope):
+            first, second, output = (values[group] for group in constraint.groups)
+            if is_exact(constraint.op, first, second, output, constraint.slope):
                 solution = extend(position + 1, {**chosen, **trial})
                 if solution is not None:
                     return solution

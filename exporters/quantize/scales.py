@@ -35,8 +35,7 @@ CURVES: Final[Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]
     "LOGISTIC": lambda x: 256 / (1 + np.exp(-np.clip(x, -60, 60))),
     "TANH": lambda x: 128 * np.tanh(x),
 }
-"""What operators compute that TFLM evaluates in fixed point and LiteRT's reference kernels in floating point; in steps of their
-outputs."""
+"""What TFLM evaluates in fixed point and LiteRT's reference kernels evaluate in floating point, in steps of the output."""
 
 
 @lru_cache(maxsize=4096)

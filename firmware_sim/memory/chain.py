@@ -219,7 +219,7 @@ def _requests(
     for place, (link, entering, leaving) in enumerate(steps):
         names = dict(zip(link.entering + link.leaving, (*entering, *leaving), strict=True))
         for index, request in link.maps.items():
-            name = names[index] if index in names else (place, index)
+            name = names.get(index, (place, index))
             known = maps.get(name)
             if known is None:
                 maps[name] = _moved(request, time)

@@ -71,5 +71,5 @@ def test_a_wrong_simplification_is_not_used():
 
 
 def test_an_operation_that_onnx_has_not_is_named():
-    with pytest.raises(ExportError, match="No ONNX function found for .*adaptive_max_pool2d"):
+    with pytest.raises(ExportError, match=r"No ONNX function found for .*adaptive_max_pool2d"):
         onnx.export(nn.AdaptiveMaxPool2d(2), np.ones((2, 3, 9, 9), np.float32))

@@ -277,7 +277,9 @@ def joined(subgraph: Subgraph, places: dict[int, int]) -> bytes | None:
     memory = bytearray(256)
     sizes = [tensor_bytes(tensor) for tensor in subgraph.tensors]
     for index in subgraph.inputs:
-        memory[places[index] : places[index] + sizes[index]] = bytes(range(100 * index + 1, 100 * index + 1 + sizes[index]))
+        memory[places[index] : places[index] + sizes[index]] = bytes(
+            range(100 * index + 1, 100 * index + 1 + sizes[index])
+        )
     for operator in subgraph.operators:
         to = places[operator.outputs[0]]
         for index in operator.inputs:

@@ -53,22 +53,22 @@ class RandomNet(nn.Module):
         last, wanted = "x", rng.randint(3, 12)
         while len(self.steps) < wanted:
             first = last if rng.random() < 0.8 else rng.choice(list(shapes))
-            read, layer = _step(rng, first, shapes)
+            others, layer = _step(rng, first, shapes)
             try:
-                shape = _shape_of(layer, [shapes[name] for name in read])
+                shape = _shape_of(layer, [shapes[name] for name in others])
             except (RuntimeError, ValueError):  # a window that is larger than its map
                 continue
             if len(shape) == 3 and 0 < np.prod(shape) <= MOST_VALUES:
                 last = f"layer{len(self.steps)}"
                 self.layers[last] = layer
-                self.steps.append((last, read))
+                self.steps.append((last, others))
                 shapes[last] = shape
         self.head = rng.choice(HEADS)(rng, *shapes[last])
 
     def forward(self, x: torch.Tensor) -> Any:
         values = {"x": x}
-        for name, read in self.steps:
-            values[name] = self.layers[name](*[values[other] for other in read])
+        for name, others in self.steps:
+            values[name] = self.layers[name](*[values[other] for other in others])
         return self.head(values[self.steps[-1][0]])
 
 
@@ -223,10 +223,10 @@ def _gate(rng: random.Random, c: int, h: int, w: int) -> nn.Module:
     n = max(1, c // 2)
     if rng.random() < 0.5:
         layers = (nn.Linear(c, n), nn.Linear(n, c))
-        return Apply(
-            lambda x, down, up: x * torch.sigmoid(up(F.relu(down(x.mean((2, 3)))))).view(-1, c, 1, 1), *layers
-        )
-    squeeze = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c, n, 1), nn.ReLU(), nn.Conv2d(n, c, 1), nn.Hardsigmoid())
+        return Apply(lambda x, down, up: x * torch.sigmoid(up(F.relu(down(x.mean((2, 3)))))).view(-1, c, 1, 1), *layers)
+    squeeze = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.Conv2d(c, n, 1), nn.ReLU(), nn.Conv2d(n, c, 1), nn.Hardsigmoid()
+    )
     return Apply(lambda x, squeezed: x * squeezed(x), squeeze)
 
 
