@@ -87,6 +87,13 @@ def test_modules_functions_and_methods_are_one_operator(op, index):
     assert ops == ["DEPTHWISE_CONV_2D" if op == "RELU6" else op]
 
 
+def test_an_adaptive_pool_may_shrink_one_axis_and_repeat_the_other():
+    assert check(nn.AdaptiveAvgPool2d((24, 4))) == ["AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"]
+    assert check(nn.AdaptiveMaxPool2d((3, 36))) == ["MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"]
+    one_row = X[:, :1]
+    assert check(nn.AdaptiveAvgPool2d((2, 2)), one_row) == ["AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"]
+
+
 def test_views_leave_nothing_behind():
     weight, bias = torch.randn(5, 8 * 144) * 0.02, torch.randn(5)
 
