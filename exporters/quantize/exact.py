@@ -1,14 +1,15 @@
 """Scales with which TFLM and LiteRT multiply, divide and rectify alike.
 
-Both rescale MUL and BATCH_MATMUL by s1 * s2 / s3, DIV by s1 / (s2 * s3) and a RELU that stands alone by s1 / s3, but one of
-them computes that in single precision (tensorflow/lite/kernels/mul.cc, batch_matmul.cc, div.cc;
-lite/micro/kernels/activations_common.cc) and the other one in double (lite/micro/kernels/mul_common.cc, div.cc;
+Both rescale MUL and BATCH_MATMUL by s1 * s2 / s3, DIV by s1 / (s2 * s3), a RELU that stands alone by s1 / s3, and a LEAKY_RELU by
+s1 / s3 and slope * s1 / s3, but one of them computes that in single precision (tensorflow/lite/kernels/mul.cc, batch_matmul.cc,
+div.cc; lite/micro/kernels/activations_common.cc) and the other one in double (lite/micro/kernels/mul_common.cc, div.cc;
 lite/kernels/activations.cc). About one output in 100,000 then rounds to another integer. Where the quotient is exact in
 single precision the two are the same, so the scales of these operators are rounded up, by a few percent, to numbers 3^i *
 5^j * 2^k whose quotients are exact.
 
-A LEAKY_RELU is rescaled by s1 / s3 and slope * s1 / s3, and an exact quotient of the second one is too much to ask for. Both
-are the same as well where no integer times the quotient lies half way between two others.
+There may be none: the product of two dictated scales, powers of two, is exact under another power of two only. Then scales are made
+coarser in steps of 0.1% until none of the integers that the operator may meet is half way between two others. So it is at once for a
+LEAKY_RELU, of whose slope an exact quotient would be too much to ask.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exporters.graph import Graph
 
@@ -26,7 +29,10 @@ OPERATORS: Final = ("MUL", "DIV", "RELU", "BATCH_MATMUL", "LEAKY_RELU")
 _MANTISSAS: Final = sorted(m / 2 ** math.floor(math.log2(m)) for m in (3**i * 5**j for i in range(5) for j in range(3)))
 _CANDIDATES: Final = 10  # the finest scales that are looked at for a tensor; the tenth is some 60% too coarse
 _MOST_TRIES: Final = 20_000
-_DOUBT: Final = 2.0**-21  # of a product; four times what two roundings to single precision make of it
+_COARSER: Final = 1.001
+_DOUBT: Final = 2.0**-30  # of a multiplier, which is rounded to 31 bits
+_DOUBT_OF_QUOTIENTS: Final = 2.0**-24  # of integers, which are products with reciprocals in fixed point
+_CLIPPED: Final = 256.5  # in steps of the output
 
 
 class Constraint(NamedTuple):
@@ -81,22 +87,49 @@ def constraints_of(graph: Graph, groups: Mapping[str, str]) -> list[Constraint]:
 
 
 def is_exact(op: str, first: float, second: float, output: float, slope: float = 0.0) -> bool:
-    """Whether single and double precision agree on the multiplier of an operator with these scales, or on what it gives."""
+    """Whether single and double precision agree on the multipliers of an operator with these scales."""
+    return all(single == double for single, double in _multipliers(op, first, second, output, slope))
+
+
+def rounds_alike(op: str, first: float, second: float, output: float, slope: float = 0.0) -> bool:
+    """Whether they agree on what it gives for all integers; of a BATCH_MATMUL nobody knows all sums."""
+    pairs = _multipliers(op, first, second, output, slope)
+    if op == "BATCH_MATMUL":
+        return all(single == double for single, double in pairs)
+    return all(single == double or _is_clear(op, single, double) for single, double in pairs)
+
+
+def _multipliers(op: str, first: float, second: float, output: float, slope: float) -> list[tuple[float, float]]:
+    """What an operator rescales by, each in single and in double precision."""
     a, b, c = np.float32(first), np.float32(second), np.float32(output)
     if op in ("MUL", "BATCH_MATMUL"):
-        return float(a * b / c) == float(a) * float(b) / float(c)
-    if op == "RELU":
-        return float(a / c) == float(a) / float(c)
+        return [(float(a * b / c), float(a) * float(b) / float(c))]
+    if op == "DIV":
+        return [(float(a / (b * c)), float(a) / (float(b) * float(c)))]
+    found = [(float(a / c), float(a) / float(c))]
     if op == "LEAKY_RELU":
-        exact = float(a) / float(c)
-        return (float(a / c) == exact or _rounds_clearly(exact)) and _rounds_clearly(slope * exact)
-    return float(a / (b * c)) == float(a) / (float(b) * float(c))
+        alpha = np.float32(slope)  # as in the file
+        found.append((float(a * alpha / c), float(a) * float(alpha) / float(c)))
+    return found
 
 
-def _rounds_clearly(multiplier: float) -> bool:
-    """Whether no difference of int8's values, times this, may be half way between two integers in single precision."""
-    products = np.arange(256) * abs(multiplier)
-    return bool((np.abs(products - np.floor(products) - 0.5) > _DOUBT * products).all())
+def _is_clear(op: str, single: float, double: float) -> bool:
+    """Whether no integer that an operator may meet is half way between two others under any multiplier around these two."""
+    doubt = _DOUBT_OF_QUOTIENTS if op == "DIV" else _DOUBT
+    low, high = sorted((abs(single), abs(double)))
+    low, high = low * (1 - doubt), high * (1 + doubt)
+    numbers = _magnitudes(op if op in ("MUL", "DIV") else "")
+    numbers = numbers[: np.searchsorted(numbers, _CLIPPED / low)]
+    return bool((np.floor(numbers * low + 0.5) == np.floor(numbers * high + 0.5)).all())
+
+
+@cache
+def _magnitudes(op: str) -> NDArray[np.float64]:
+    """Differences of int8's values, or products or quotients of two of them, in order."""
+    differences = np.arange(1, 256, dtype=np.float64)
+    if op == "MUL":
+        return np.unique(np.outer(differences, differences))
+    return np.unique(np.divide.outer(differences, differences)) if op == "DIV" else differences
 
 
 def _components(constraints: Sequence[Constraint], fixed: Mapping[str, float]) -> list[list[Constraint]]:
@@ -114,9 +147,19 @@ def _components(constraints: Sequence[Constraint], fixed: Mapping[str, float]) -
 def _solve(
     constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float], acceptable: Acceptable
 ) -> dict[str, float] | None:
+    """Scales that are exact, or else such that what is rounded is the same."""
+    found = None
+    if any(constraint.op != "LEAKY_RELU" for constraint in constraints):
+        found = _search(constraints, wanted, fixed, acceptable, _round_numbers, is_exact)
+    return found or _search(constraints, wanted, fixed, acceptable, _near_numbers, rounds_alike)
+
+
+def _search(
+    constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float], acceptable: Acceptable,
+    candidates: Callable[[float], list[float]], agree: Callable[[str, float, float, float, float], bool],
+) -> dict[str, float] | None:  # fmt: skip
     """Depth first over the operators, the finest scales first."""
     tries = 0
-    easy = all(constraint.op == "LEAKY_RELU" for constraint in constraints)
 
     def extend(position: int, chosen: dict[str, float]) -> dict[str, float] | None:
         nonlocal tries
@@ -125,9 +168,8 @@ def _solve(
         constraint = constraints[position]
         known = {**fixed, **chosen}
         free = [group for group in dict.fromkeys(constraint.groups) if group not in known]
-        choices = [
-            [scale for scale in _candidates(wanted[group], itself=easy) if acceptable(group, scale)] for group in free
-        ]
+        choices = [[scale for scale in candidates(wanted[group]) if acceptable(group, scale)] for group in free]
+        check = rounds_alike if constraint.op == "LEAKY_RELU" else agree
         for scales in _by_coarseness(choices):
             tries += 1
             if tries > _MOST_TRIES:
@@ -135,7 +177,7 @@ def _solve(
             trial = dict(zip(free, scales, strict=True))
             values = {**known, **trial}
             first, second, output = (values[group] for group in constraint.groups)
-            if is_exact(constraint.op, first, second, output, constraint.slope):
+            if check(constraint.op, first, second, output, constraint.slope):
                 solution = extend(position + 1, {**chosen, **trial})
                 if solution is not None:
                     return solution
@@ -144,12 +186,16 @@ def _solve(
     return extend(0, {})
 
 
-def _candidates(wanted: float, *, itself: bool) -> list[float]:
-    """The finest scales 3^i * 5^j * 2^k that are not below `wanted`, behind `wanted` itself where that is likely to do."""
+def _round_numbers(wanted: float) -> list[float]:
+    """The finest scales 3^i * 5^j * 2^k that are not below `wanted`."""
     exponent = math.floor(math.log2(wanted))
     values = (m * 2.0 ** (exponent + shift) for shift in (0, 1) for m in _MANTISSAS)
-    nice = [value for value in values if value >= wanted][:_CANDIDATES]
-    return [wanted, *nice] if itself else nice
+    return [value for value in values if value >= wanted][:_CANDIDATES]
+
+
+def _near_numbers(wanted: float) -> list[float]:
+    """`wanted` itself, in single precision, and scales that are a little coarser."""
+    return [wanted, *(float(np.float32(wanted * _COARSER**i)) for i in range(1, _CANDIDATES))]
 
 
 def _by_coarseness(choices: Sequence[Sequence[float]]) -> Iterator[tuple[float, ...]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporters.lower import Builder
 from exporters.quantize import observe, quantize
-from exporters.quantize.exact import Constraint, exact_scales, is_exact
+from exporters.quantize.exact import Constraint, exact_scales, is_exact, rounds_alike
 
 scales = st.floats(1e-6, 10.0).map(lambda value: float(np.float32(value)))
 
@@ -44,8 +44,16 @@ def test_window_norm_solves_product_and_quotient_together(first, second, weighte
 def test_a_leaky_relu_alone_is_hardly_coarser(first, ratio, slope):
     wanted = {"a": first, "b": float(np.float32(first * ratio))}
     found = exact_scales([Constraint("LEAKY_RELU", "a", "a", "b", slope)], wanted, {})
-    assert is_exact("LEAKY_RELU", found["a"], found["a"], found["b"], slope)
-    assert all(wanted[name] <= scale <= 1.2 * wanted[name] for name, scale in found.items())
+    assert rounds_alike("LEAKY_RELU", found["a"], found["a"], found["b"], slope)
+    assert all(wanted[name] <= scale <= 1.02 * wanted[name] for name, scale in found.items())
+
+
+@pytest.mark.parametrize("op", ["MUL", "DIV"])
+@given(output=st.floats(1e-3, 0.05).map(lambda value: float(np.float32(value))))
+def test_what_cannot_be_exact_rounds_alike(op, output):
+    found = exact_scales([Constraint(op, "a", "b", "c")], {"c": output}, {"a": 1 / 128, "b": 3 / 256})
+    assert rounds_alike(op, 1 / 128, 3 / 256, found["c"])
+    assert output <= found["c"] < 1.6 * output
 
 
 def test_fixed_scales_stay():
@@ -56,7 +64,8 @@ def test_fixed_scales_stay():
 
 def test_an_operator_without_a_solution_is_left_alone():
     odd = float(np.float32(math.pi))
-    assert exact_scales([Constraint("MUL", "a", "b", "c")], {}, {"a": odd, "b": odd, "c": float(np.float32(1.1))}) == {}
+    fixed = {"a": odd, "b": odd, "c": float(np.float32(1.1))}
+    assert exact_scales([Constraint("BATCH_MATMUL", "a", "b", "c")], {}, fixed) == {}
 
 
 @pytest.mark.parametrize("constant", [False, True])

@@ -15,7 +15,7 @@ from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.lower import Builder
 from exporters.parity import compare
 from exporters.quantize import Range, quantize
-from exporters.quantize.exact import Constraint, exact_scales, is_exact
+from exporters.quantize.exact import Constraint, exact_scales, is_exact, rounds_alike
 from exporters.quantize.scales import rounds_clearly
 
 pytestmark = pytest.mark.oracle
@@ -89,7 +89,7 @@ def test_a_leaky_relu_is_rounded_differently_half_way_between_two_integers():
     # 25 steps of the input are 67.5 of the output; its scales are such as exact products ask for.
     source, output = Quantization((81 / 2**16,), (38,)), Quantization((30 / 2**16,), (-124,))
     assert differing("LEAKY_RELU", source, output, {"alpha": 0.01}) == 1
-    assert not is_exact("LEAKY_RELU", source.scale[0], source.scale[0], output.scale[0], 0.01)
+    assert not rounds_alike("LEAKY_RELU", source.scale[0], source.scale[0], output.scale[0], 0.01)
     rng = np.random.default_rng(3)
     for _ in range(40):
         scales = {name: float(rng.choice([25, 27, 30, 75, 81])) * 2.0 ** int(rng.integers(-16, -10)) for name in "xy"}
@@ -97,6 +97,41 @@ def test_a_leaky_relu_is_rounded_differently_half_way_between_two_integers():
         found = exact_scales([Constraint("LEAKY_RELU", "x", "x", "y", alpha)], scales, {})
         x, y = (Quantization((found[name],), (int(rng.integers(-128, 128)),)) for name in "xy")
         assert differing("LEAKY_RELU", x, y, {"alpha": alpha}) == 0
+
+
+def differing_pairs(op, first, second, output):
+    """Of all pairs of int8's values, how many rows of them come out differently; a divisor is positive."""
+    rows, columns = np.meshgrid(np.arange(-128, 128), np.arange(-127, 128), indexing="ij")
+    shape = rows.shape
+    tensors = {
+        name: Tensor(name, (1, shape[1]), "int8", None, Quantization((scale,), (point,)))
+        for name, scale, point in (("a", first, -20), ("b", second, -128 if op == "DIV" else 7), ("y", output, -90))
+    }
+    graph = Graph(
+        tensors, (Operator(op, ("a", "b"), ("y",), {"fused_activation_function": "NONE"}),), ("a", "b"), ("y",)
+    )
+    return compare(serialise(graph, description=op), rows.astype(np.int8), columns.astype(np.int8)).differing
+
+
+@pytest.mark.parametrize("op", ["MUL", "DIV"])
+def test_all_pairs_of_integers_round_alike_where_that_was_promised(op):
+    rng = np.random.default_rng(5)
+    doubtful = 0
+    for _ in range(60):
+        first, second = 1 / 128, (1 / 256 if op == "MUL" else 3 / 256)
+        output = float(np.float32(rng.uniform(0.002, 0.02)))
+        if rounds_alike(op, first, second, output):
+            assert differing_pairs(op, first, second, output) == 0, output
+        else:
+            doubtful += 1
+    assert 0 < doubtful < 60
+
+
+def test_a_quotient_half_way_between_two_integers_is_rounded_differently():
+    # 1 / 170 of the first is one and a half steps of the output.
+    scales = 0.002866879105567932, 0.00784313678741455, 0.0014334396691992879
+    assert differing_pairs("DIV", *scales) > 0
+    assert not rounds_alike("DIV", *scales)
 
 
 def matrix_product(first, second, output):
