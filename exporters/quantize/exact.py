@@ -1,15 +1,15 @@
 """Scales with which TFLM and LiteRT multiply, divide and rectify alike.
 
-Both rescale MUL and BATCH_MATMUL by s1 * s2 / s3, DIV by s1 / (s2 * s3), a RELU that stands alone by s1 / s3, and a LEAKY_RELU by
-s1 / s3 and slope * s1 / s3, but one of them computes that in single precision (tensorflow/lite/kernels/mul.cc, batch_matmul.cc,
-div.cc; lite/micro/kernels/activations_common.cc) and the other one in double (lite/micro/kernels/mul_common.cc, div.cc;
-lite/kernels/activations.cc). About one output in 100,000 then rounds to another integer. Where the quotient is exact in
-single precision the two are the same, so the scales of these operators are rounded up, by a few percent, to numbers 3^i *
-5^j * 2^k whose quotients are exact.
+Both rescale MUL and BATCH_MATMUL by s1 * s2 / s3, DIV by s1 / (s2 * s3), a RELU that stands alone by s1 / s3, and a
+LEAKY_RELU by s1 / s3 and slope * s1 / s3, but one of them computes that in single precision (tensorflow/lite/kernels/mul.cc,
+batch_matmul.cc, div.cc; lite/micro/kernels/activations_common.cc) and the other one in double (lite/micro/kernels/
+mul_common.cc, div.cc; lite/kernels/activations.cc). About one output in 100,000 then rounds to another integer. Where the
+quotient is exact in single precision the two are the same, so the scales of these operators are rounded up, by a few percent,
+to numbers 3^i * 5^j * 2^k whose quotients are exact.
 
-There may be none: the product of two dictated scales, powers of two, is exact under another power of two only. Then scales are made
-coarser in steps of 0.1% until none of the integers that the operator may meet is half way between two others. So it is at once for a
-LEAKY_RELU, of whose slope an exact quotient would be too much to ask.
+There may be none: the product of two dictated scales, powers of two, is exact under another power of two only. Then scales
+are made coarser in steps of 0.1% until none of the integers that the operator may meet is half way between two others. So it
+is at once for a LEAKY_RELU, of whose slope an exact quotient would be too much to ask.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def exact_scales(
         acceptable: whether a group may have a scale, for reasons of its other readers.
 
     Returns:
-        A scale for every group that is not fixed, where an exact solution was found; operators that hang together (one
-        reads what another writes, or what a pool made of it) are solved together, and left out if there is none.
+        A scale for every group that is not fixed, where a solution was found; operators that hang together (one reads what
+        another writes, or what a pool made of it) are solved together, and left out if there is none.
     """
     result: dict[str, float] = {}
     for component in _components(constraints, fixed):
