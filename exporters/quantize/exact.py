@@ -4,8 +4,8 @@ Both rescale MUL and BATCH_MATMUL by s1 * s2 / s3, DIV by s1 / (s2 * s3), a RELU
 LEAKY_RELU by s1 / s3 and slope * s1 / s3, but one of them computes that in single precision (tensorflow/lite/kernels/mul.cc,
 batch_matmul.cc, div.cc; lite/micro/kernels/activations_common.cc) and the other one in double (lite/micro/kernels/
 mul_common.cc, div.cc; lite/kernels/activations.cc). About one output in 100,000 then rounds to another integer. Where the
-quotient is exact in single precision the two are the same, so the scales of these operators are rounded up, by a few percent,
-to numbers 3^i * 5^j * 2^k whose quotients are exact.
+quotient is exact in single precision the two are the same, so the scales of these operators are rounded up, by a few
+percent, to numbers 3^i * 5^j * 2^k whose quotients are exact.
 
 There may be none: the product of two dictated scales, powers of two, is exact under another power of two only. Then scales
 are made coarser in steps of 0.1% until none of the integers that the operator may meet is half way between two others. So it
