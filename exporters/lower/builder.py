@@ -198,9 +198,17 @@ class Builder:
             return self._pool(x, op, kernel, stride, "SAME", (-(-h // stride[0]), -(-w // stride[1])))
         pads = padding if isinstance(padding, tuple) else (0, 0)
         windows = [Window(h, kernel[0], stride[0]), Window(w, kernel[1], stride[1])]
-        for window, pad in zip(windows, pads, strict=True):
-            if window.extent + 2 * pad < window.kernel:
-                raise self.refuse(f"a window of {window.kernel} does not fit a map of {window.extent}")
+        for axis, (window, pad) in enumerate(zip(windows, pads, strict=True)):
+            missing = window.kernel - window.extent - 2 * pad
+            if missing >= (window.stride if ceil_mode else 1):
+                raise self.refuse(
+                    f"a window of {window.kernel} does not fit a map of {window.extent}",
+                    "use a smaller window, or adaptive pooling to 1x1",
+                )
+            if missing > 0:  # the only window of a ceil_mode, which sees the whole axis
+                windows[axis] = Window(window.extent, window.extent, window.extent)
+                pads = (0, pads[1]) if axis == 0 else (pads[0], 0)
+        kernel, stride = (windows[0].kernel, windows[1].kernel), (windows[0].stride, windows[1].stride)
         axes = [pool_axis(window, pad, ceil_mode) for window, pad in zip(windows, pads, strict=True)]
         output = (axes[0].output, axes[1].output)
         if all(axis.valid for axis in axes):

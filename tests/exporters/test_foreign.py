@@ -94,6 +94,14 @@ def test_an_adaptive_pool_may_shrink_one_axis_and_repeat_the_other():
     assert check(nn.AdaptiveAvgPool2d((2, 2)), one_row) == ["AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR"]
 
 
+def test_a_window_that_hangs_over_a_whole_axis_sees_all_of_it():
+    for rows in (X[:, :1], X[:, :2]):
+        assert check(nn.MaxPool2d(3, 3, ceil_mode=True), rows) == ["MAX_POOL_2D"]
+        assert check(nn.AvgPool2d(3, 3, ceil_mode=True), rows) == ["AVERAGE_POOL_2D"]
+    with pytest.raises(ExportError, match="does not fit a map of 2\n  use a smaller window"):
+        trace(nn.MaxPool2d(3), (1, 8, 2, 12))
+
+
 def test_views_leave_nothing_behind():
     weight, bias = torch.randn(5, 8 * 144) * 0.02, torch.randn(5)
 
