@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
 from exporters.quantize.exact import OPERATORS, constraints_of, exact_scales
 from exporters.quantize.groups import share_groups
-from exporters.quantize.scales import CURVES, asymmetric, rounds_clearly, to_int8, weight_and_bias
+from exporters.quantize.scales import CURVES, SATURATED, asymmetric, rounds_clearly, to_int8, weight_and_bias
 from exporters.quantize.span import Range
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
@@ -20,6 +21,8 @@ _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 # output_multiplier_exponent <= 0); half of that, because an exact scale may later make the input coarser.
 _HARD_SWISH_RATIO = 64
 _COARSER = 1.001
+_COARSEST = 8.0  # of what a sigmoid or a tanh reads; see `rounds_clearly`
+_WIDEST = 255.0  # a scale of 1
 
 
 def quantize(graph: Graph, ranges: Mapping[str, Range], *, input_quantization: Quantization | None = None) -> Graph:
@@ -61,6 +64,9 @@ def _activation_scales(
     for name, group in groups.items():
         span = constants[name] if name in constants else ranges[name]
         spans[group] = spans[group].union(span) if group in spans else span
+    for group in _only_curves(graph, groups):
+        if spans[group].high - spans[group].low > _WIDEST:
+            spans[group] = Range(max(spans[group].low, -SATURATED), min(spans[group].high, SATURATED))
     fixed: dict[str, Quantization] = {}
     kinds = [(op, KINDS[op.op].output) for op in graph.operators]
     claims = [(op.outputs[0], output, op.where) for op, output in kinds if output is not None]
@@ -101,8 +107,29 @@ def _free_scales(
         scale = exact.get(group, finest[group])
         while not acceptable(group, scale):
             scale = float(np.float32(scale * _COARSER))
+            if scale > _COARSEST:
+                raise _too_wide(graph, groups, group, spans[group])
         free[group] = asymmetric(spans[group], scale)
     return free
+
+
+def _only_curves(graph: Graph, groups: Mapping[str, str]) -> set[str]:
+    """Groups of one tensor that nothing reads but operators which saturate."""
+    members = Counter(groups.values())
+    found = {groups[str(op.inputs[0])] for op in graph.operators if op.op in CURVES}
+    others = {groups.get(str(name)) for op in graph.operators if op.op not in CURVES for name in op.inputs}
+    return {group for group in found - others if members[group] == 1 and group not in graph.outputs}
+
+
+def _too_wide(graph: Graph, groups: Mapping[str, str], group: str, span: Range) -> ExportError:
+    (first, *_) = (op for op in graph.operators if op.op in CURVES and groups[str(op.inputs[0])] == group)
+    kind = "sigmoid" if first.op == "LOGISTIC" else "tanh"
+    return ExportError(
+        f"a {kind} of values from {span.low:.3g} to {span.high:.3g} that something else reads too: the steps of int8 are so "
+        "large that TFLM takes zero for saturated",
+        where=first.where or "the network",
+        hint="put a normalisation in front of it, or use Hardswish or Hardsigmoid",
+    )
 
 
 def _quantized_kernel(graph: Graph, op: Operator, scales: Mapping[str, Quantization]) -> list[Tensor]:

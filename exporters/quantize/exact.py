@@ -119,7 +119,7 @@ def _is_clear(op: str, single: float, double: float) -> bool:
     low, high = sorted((abs(single), abs(double)))
     low, high = low * (1 - doubt), high * (1 + doubt)
     numbers = _magnitudes(op if op in ("MUL", "DIV") else "")
-    numbers = numbers[: np.searchsorted(numbers, _CLIPPED / low)]
+    numbers = numbers[numbers * low <= _CLIPPED]
     return bool((np.floor(numbers * low + 0.5) == np.floor(numbers * high + 0.5)).all())
 
 

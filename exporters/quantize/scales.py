@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
@@ -32,25 +33,34 @@ def asymmetric(span: Range, scale: float | None = None) -> Quantization:
 
 
 CURVES: Final[Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
-    "LOGISTIC": lambda x: 256 / (1 + np.exp(-np.clip(x, -60, 60))),
+    "LOGISTIC": lambda x: 256 / (1 + np.exp(-np.clip(x, -60, 60))) - 128,
     "TANH": lambda x: 128 * np.tanh(x),
 }
-"""What TFLM evaluates in fixed point and LiteRT's reference kernels evaluate in floating point, in steps of the output."""
+"""What TFLM evaluates in fixed point and LiteRT's reference kernels in floating point, as integers of the output."""
+
+SATURATED: Final = 16.0
+"""Beyond it those operators give what they give for it; TFLM's fixed point ends there."""
 
 
 @lru_cache(maxsize=4096)
 def rounds_clearly(op: str, quantization: Quantization) -> bool:
-    """Whether TFLM and LiteRT round what one of `CURVES` gives for each of int8's 256 values alike; others always do.
+    """Whether TFLM and LiteRT give the same integer for each of int8's 256 values in one of `CURVES`; others always do.
 
     They differ by up to some 1e-5 steps of the output, which shows where a result lies in the middle between two integers:
     one scale in a thousand has such a value for a sigmoid, and every power of two below 1 / 128 for a tanh, which is as good
-    as linear there.
+    as linear there. And TFLM takes for saturated what is 15 / 2^e steps from zero, rounded down, of a scale below 2^e
+    (lite/kernels/internal/quantization_util.cc, CalculateInputRadius): too early from 2 on, and from 8 on even zero itself.
     """
     if op not in CURVES:
         return True
-    x = (np.arange(-128, 128) - quantization.zero_point[0]) * np.float64(np.float32(quantization.scale[0]))
-    middle = CURVES[op](x) - 0.5
-    return bool((np.abs(middle - np.rint(middle)) > _DOUBT).all())
+    steps = np.arange(-128, 128) - quantization.zero_point[0]
+    scale = np.float64(np.float32(quantization.scale[0]))
+    exact = CURVES[op](steps * scale)
+    radius = math.floor(math.ldexp(15, -math.frexp(scale)[1]))
+    integers = np.clip(np.rint(exact), -128, 127)
+    saturated = np.where(steps <= -radius, -128, np.where(steps >= radius, 127, integers))
+    middle = exact - 0.5
+    return bool((np.abs(middle - np.rint(middle)) > _DOUBT).all() and (integers == saturated).all())
 
 
 def to_int8(values: NDArray[np.floating], quantization: Quantization) -> NDArray[np.int8]:

@@ -10,6 +10,7 @@ import pytest
 if not all(importlib.util.find_spec(name) for name in ("torch", "tflite_micro", "ai_edge_litert")):
     pytest.skip("needs torch, tflite-micro and ai-edge-litert", allow_module_level=True)
 
+from exporters.errors import ExportError
 from exporters.flatbuffer import serialise
 from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.lower import Builder
@@ -64,6 +65,41 @@ def test_a_sigmoid_whose_result_lies_between_two_integers_is_rounded_differently
     unit = Quantization((1 / 256,), (-128,))
     assert differing("LOGISTIC", doubtful, unit) == 1
     assert not rounds_clearly("LOGISTIC", doubtful)
+
+
+@pytest.mark.parametrize("op", ["LOGISTIC", "TANH"])
+@pytest.mark.parametrize("reach", [100, 300, 510, 700, 1100, 1500, 2000, 1e4, 1e6])
+def test_a_range_beyond_fixed_point_is_cut_where_nothing_else_reads_it(op, reach):
+    builder = Builder()
+    x = builder.input((1, 256, 1, 1))
+    middle = builder.conv(x, np.ones((256, 1, 1, 1), np.float32), None, groups=256)
+    graph = builder.finish([x], [builder.unary(op, middle)])
+    span = Range(-reach / 2, reach / 2)
+    quantised = quantize(graph, {x.name: span, middle.name: span, graph.outputs[0]: Range(-1, 1)})
+    assert compare(serialise(quantised, description=op), EVERY_INTEGER).equal
+    if reach > 255:
+        assert quantised.quantization(middle.name).scale[0] < 0.13
+
+
+@pytest.mark.parametrize("reach", [510, 700, 1100, 1500, 2000, 1e4])
+def test_a_range_beyond_fixed_point_is_refused_where_it_has_to_be_kept(reach):
+    builder = Builder()
+    x = builder.input((1, 256, 1, 1))
+    middle = builder.conv(x, np.ones((256, 1, 1, 1), np.float32), None, groups=256)
+    graph = builder.finish([x], [builder.elementwise("MUL", middle, builder.unary("LOGISTIC", middle))])
+    span, names = Range(-reach / 2, reach / 2), [op.outputs[0] for op in graph.operators]
+    ranges = {x.name: span, middle.name: span, names[1]: Range(0, 1), names[2]: Range(-0.3, reach / 2)}
+    if reach > 2040:
+        with pytest.raises(ExportError, match=r"a sigmoid of values from -5e\+03 to 5e\+03 that something else reads"):
+            quantize(graph, ranges)
+    else:
+        assert compare(serialise(quantize(graph, ranges), description=""), EVERY_INTEGER).equal
+
+
+def test_tflm_takes_the_zero_of_a_coarse_sigmoid_for_saturated():
+    coarse, unit = Quantization((9.0,), (3,)), Quantization((1 / 256,), (-128,))
+    assert differing("LOGISTIC", coarse, unit) == 1
+    assert not rounds_clearly("LOGISTIC", coarse)
 
 
 def test_a_tanh_of_a_power_of_two_is_rounded_differently():
