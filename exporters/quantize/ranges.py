@@ -76,7 +76,8 @@ def observe(
     make = estimator(method)
     estimators: dict[str, Estimator] = {}
     origin = {op.outputs[0]: op.where for op in graph.operators}
-    reshaped = {op.outputs[0]: str(op.inputs[0]) for op in graph.operators if op.op == "RESHAPE"}
+    reshapes = [op for op in graph.operators if op.op == "RESHAPE" and graph.constant(op.inputs[0]) is None]
+    reshaped = {op.outputs[0]: str(op.inputs[0]) for op in reshapes}
 
     def keep(name: str, values: torch.Tensor) -> None:
         if name in reshaped:
