@@ -30,8 +30,9 @@ _MANTISSAS: Final = sorted(m / 2 ** math.floor(math.log2(m)) for m in (3**i * 5*
 _CANDIDATES: Final = 10  # the finest scales that are looked at for a tensor; the tenth is some 60% too coarse
 _MOST_TRIES: Final = 20_000
 _COARSER: Final = 1.001
+_STEPS: Final = 30  # of that, that are tried
 _DOUBT: Final = 2.0**-30  # of a multiplier, which is rounded to 31 bits
-_DOUBT_OF_QUOTIENTS: Final = 2.0**-24  # of integers, which are products with reciprocals in fixed point
+_DOUBT_OF_QUOTIENTS: Final = 2.0**-22  # of integers, which are products with reciprocals in fixed point
 _CLIPPED: Final = 256.5  # in steps of the output
 
 
@@ -114,13 +115,34 @@ def _multipliers(op: str, first: float, second: float, output: float, slope: flo
 
 
 def _is_clear(op: str, single: float, double: float) -> bool:
-    """Whether no integer that an operator may meet is half way between two others under any multiplier around these two."""
+    """Whether every integer that an operator may meet gives the same under both multipliers, rounded once or twice."""
     doubt = _DOUBT_OF_QUOTIENTS if op == "DIV" else _DOUBT
     low, high = sorted((abs(single), abs(double)))
     low, high = low * (1 - doubt), high * (1 + doubt)
     numbers = _magnitudes(op if op in ("MUL", "DIV") else "")
     numbers = numbers[numbers * low <= _CLIPPED]
-    return bool((np.floor(numbers * low + 0.5) == np.floor(numbers * high + 0.5)).all())
+    once = (np.floor(numbers * low + 0.5) == np.floor(numbers * high + 0.5)).all()
+    return bool(once) and (op == "DIV" or _are_rescaled_alike(numbers.astype(np.int64), single, double))
+
+
+def _are_rescaled_alike(numbers: NDArray[np.int64], single: float, double: float) -> bool:
+    """The same as the kernels compute it, of both signs."""
+    both = np.concatenate([-numbers, numbers])
+    return bool((_rescaled(both, single) == _rescaled(both, double)).all())
+
+
+def _rescaled(numbers: NDArray[np.int64], multiplier: float) -> NDArray[np.int64]:
+    """MultiplyByQuantizedMultiplier (lite/kernels/internal/common.h): rounded to a few bits first, and then to integers, so
+    that what is half way between two integers is not all that may go either way."""
+    fraction, exponent = math.frexp(abs(multiplier))
+    if exponent < -31:
+        return np.zeros_like(numbers)
+    products = (numbers << max(exponent, 0)) * math.floor(fraction * 2.0**31 + 0.5)
+    halves = np.abs(products) + (1 << 30) - (products < 0)
+    high = np.sign(products) * (halves >> 31)
+    right = max(-exponent, 0)
+    mask = (1 << right) - 1
+    return np.asarray((high >> right) + ((high & mask) > (mask >> 1) + (high < 0)), np.int64)
 
 
 @cache
@@ -195,7 +217,7 @@ def _round_numbers(wanted: float) -> list[float]:
 
 def _near_numbers(wanted: float) -> list[float]:
     """`wanted` itself, in single precision, and scales that are a little coarser."""
-    return [wanted, *(float(np.float32(wanted * _COARSER**i)) for i in range(1, _CANDIDATES))]
+    return [wanted, *(float(np.float32(wanted * _COARSER**i)) for i in range(1, _STEPS))]
 
 
 def _by_coarseness(choices: Sequence[Sequence[float]]) -> Iterator[tuple[float, ...]]:

@@ -135,13 +135,13 @@ def test_a_leaky_relu_is_rounded_differently_half_way_between_two_integers():
         assert differing("LEAKY_RELU", x, y, {"alpha": alpha}) == 0
 
 
-def differing_pairs(op, first, second, output):
+def differing_pairs(op, first, second, output, points=(-20, 7, -90)):
     """Of all pairs of int8's values, how many rows of them come out differently; a divisor is positive."""
     rows, columns = np.meshgrid(np.arange(-128, 128), np.arange(-127, 128), indexing="ij")
     shape = rows.shape
     tensors = {
         name: Tensor(name, (1, shape[1]), "int8", None, Quantization((scale,), (point,)))
-        for name, scale, point in (("a", first, -20), ("b", second, -128 if op == "DIV" else 7), ("y", output, -90))
+        for name, scale, point in zip("aby", (first, second, output), points, strict=True)
     }
     graph = Graph(
         tensors, (Operator(op, ("a", "b"), ("y",), {"fused_activation_function": "NONE"}),), ("a", "b"), ("y",)
@@ -157,7 +157,8 @@ def test_all_pairs_of_integers_round_alike_where_that_was_promised(op):
         first, second = 1 / 128, (1 / 256 if op == "MUL" else 3 / 256)
         output = float(np.float32(rng.uniform(0.002, 0.02)))
         if rounds_alike(op, first, second, output):
-            assert differing_pairs(op, first, second, output) == 0, output
+            points = (-20, -128 if op == "DIV" else 7, -90)
+            assert differing_pairs(op, first, second, output, points) == 0, output
         else:
             doubtful += 1
     assert 0 < doubtful < 60
@@ -166,8 +167,15 @@ def test_all_pairs_of_integers_round_alike_where_that_was_promised(op):
 def test_a_quotient_half_way_between_two_integers_is_rounded_differently():
     # 1 / 170 of the first is one and a half steps of the output.
     scales = 0.002866879105567932, 0.00784313678741455, 0.0014334396691992879
-    assert differing_pairs("DIV", *scales) > 0
+    assert differing_pairs("DIV", *scales, points=(-128, -128, -128)) > 0
     assert not rounds_alike("DIV", *scales)
+
+
+def test_a_product_is_rounded_twice():
+    # 2 ** -8 below the middle of two integers, which the first rounding brings to the middle.
+    scales = 0.004191369749605656, 0.0020053675398230553, 0.0020188703201711178
+    assert differing_pairs("MUL", *scales, points=(0, -128, 0)) > 0
+    assert not rounds_alike("MUL", *scales)
 
 
 def matrix_product(first, second, output):
