@@ -190,6 +190,11 @@ def _lower(
                 overwritten = _overwritten(module, node)
                 if overwritten is not None:
                     values[overwritten] = values[node]
+                    if _is_seen_through_a_view(overwritten, node, nodes):
+                        raise builder.refuse(
+                            "changes a part of a tensor in place that is read again as a whole",
+                            "use the form that returns a new tensor (relu, not relu_ or inplace=True)",
+                        )
     if len(inputs) < len(shapes):
         raise builder.refuse(f"{len(shapes)} input shapes for a network with {len(inputs)} inputs")
     return builder.finish(inputs, outputs), calls
@@ -232,9 +237,42 @@ def _overwritten(module: nn.Module, node: torch.fx.Node) -> torch.fx.Node | None
     if node.op == "call_module":
         in_place = bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
     else:
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        name = _name(node)
         in_place = bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
     return first if in_place and isinstance(first, torch.fx.Node) else None
+
+
+_VIEWS: Final = frozenset(
+    (
+        "chunk",
+        "split",
+        "getitem",
+        "view",
+        "reshape",
+        "flatten",
+        "transpose",
+        "permute",
+        "swapaxes",
+        "squeeze",
+        "unsqueeze",
+    )
+)
+
+
+def _is_seen_through_a_view(changed: torch.fx.Node, by: torch.fx.Node, nodes: Sequence[torch.fx.Node]) -> bool:
+    """Whether a tensor of which `changed` is a view is read behind the node that changes it."""
+    later = set(nodes[nodes.index(by) + 1 :])
+    base = changed
+    while _name(base) in _VIEWS and base.args and isinstance(base.args[0], torch.fx.Node):
+        base = base.args[0]
+        is_whole = _name(base) not in ("chunk", "split")  # of those other parts are read
+        if is_whole and later.intersection(base.users):
+            return True
+    return False
+
+
+def _name(node: torch.fx.Node) -> str:
+    return node.target if isinstance(node.target, str) else str(getattr(node.target, "__name__", ""))
 
 
 def _leaves(args: Iterable[Any]) -> list[Any]:

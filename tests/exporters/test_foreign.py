@@ -158,6 +158,25 @@ def test_a_change_in_place_is_seen_by_later_readers():
         tflite.export(Alias(), (1, 8, 12, 12), [X])
 
 
+def test_a_change_of_a_part_that_is_read_as_a_whole_is_refused():
+    class Parts(nn.Module):
+        def __init__(self, again):
+            super().__init__()
+            self.again = again
+
+        def forward(self, x):
+            x = x * 2
+            first, second = x.chunk(2, 1)
+            y = first.relu_() + second
+            return y + x[:, 1:5] if self.again else y
+
+    check(Parts(again=False))
+    with pytest.raises(ExportError, match="changes a part of a tensor in place that is read again"):
+        trace(Parts(again=True), (1, 8, 12, 12))
+    with pytest.raises(ExportError, match="changes a part of a tensor in place that is read again"):
+        trace(Call(lambda x: F.relu(x[:, :4], inplace=True) + (x * 2)[:, 4:]), (1, 8, 12, 12))
+
+
 def test_results_that_nobody_reads_are_left_out():
     class Net(nn.Module):
         def forward(self, x):
