@@ -13,8 +13,8 @@ from support.random_nets import outcomes
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")]
 
-ONCE_WRONG = (1080, 2162, 10756)
-"""Outputs that hardly differ from each other, of which single precision shows."""
+ONCE_WRONG = (1080, 2162, 10756, 205191, 6724, 206772)
+"""Outputs that hardly differ, of which single precision shows; products and quotients half way between two integers."""
 
 
 @pytest.mark.parametrize("first", range(0, 120, 30))
@@ -27,6 +27,6 @@ def test_random_networks_are_exported_byte_for_byte(first):
     )  # what to do instead
 
 
-def test_outputs_that_hardly_differ():
+def test_what_was_wrong_once():
     for seed in ONCE_WRONG:
         assert [outcome.kind for _, outcome in outcomes(range(seed, seed + 1))] == ["ok"]
