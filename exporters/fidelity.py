@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from exporters import returned
 from exporters.errors import ExportError
 from exporters.evaluating import evaluating
 from exporters.execute import Batch, arrays
@@ -53,8 +54,7 @@ class Fidelity:
             device = next((p.device for p in module.parameters()), torch.device("cpu"))
             maps = [torch.as_tensor(array).permute(0, 3, 1, 2).contiguous().to(device) for array in arrays(batch)]
             result = module(*maps)
-        results = list(result.values()) if isinstance(result, dict) else result
-        return [_nhwc(each) for each in (results if isinstance(results, (tuple, list)) else [results])]
+        return [_nhwc(each) for each in returned.values(result)]
 
 
 def _nhwc(result: torch.Tensor) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from exporters import returned
 from exporters.errors import ExportError
 from exporters.evaluating import evaluating
 from firmware_sim.errors import UsageError
@@ -106,8 +107,7 @@ def _torch_outputs(module: nn.Module, example: NDArray[np.float32]) -> tuple[NDA
     """The outputs of a module that returns a tensor or several."""
     with torch.inference_mode():
         result = module(torch.from_numpy(example))
-    results = list(result.values()) if isinstance(result, dict) else result
-    return tuple(np.asarray(each.numpy()) for each in (results if isinstance(results, (tuple, list)) else [results]))
+    return tuple(np.asarray(each.numpy()) for each in returned.values(result))
 
 
 @contextlib.contextmanager

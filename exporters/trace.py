@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import torch
 import torch.fx
 from torch import nn
 
-from exporters import fold
+from exporters import fold, returned
 from exporters.errors import ExportError
 from exporters.evaluating import evaluating
 from exporters.forms import Forms
@@ -243,32 +243,25 @@ def _overwritten(module: nn.Module, node: torch.fx.Node) -> torch.fx.Node | None
 
 
 _VIEWS: Final = frozenset(
-    (
-        "chunk",
-        "split",
-        "getitem",
-        "view",
-        "reshape",
-        "flatten",
-        "transpose",
-        "permute",
-        "swapaxes",
-        "squeeze",
-        "unsqueeze",
-    )
-)
+    ("chunk", "split", "getitem", "view", "reshape", "flatten", "transpose", "permute", "swapaxes", "squeeze", "unsqueeze")
+)  # fmt: skip
 
 
 def _is_seen_through_a_view(changed: torch.fx.Node, by: torch.fx.Node, nodes: Sequence[torch.fx.Node]) -> bool:
     """Whether a tensor of which `changed` is a view is read behind the node that changes it."""
+    bases = list(_bases(changed))
+    if not bases:
+        return False
     later = set(nodes[nodes.index(by) + 1 :])
-    base = changed
-    while _name(base) in _VIEWS and base.args and isinstance(base.args[0], torch.fx.Node):
-        base = base.args[0]
-        is_whole = _name(base) not in ("chunk", "split")  # of those other parts are read
-        if is_whole and later.intersection(base.users):
-            return True
-    return False
+    return any(later.intersection(base.users) for base in bases)
+
+
+def _bases(view: torch.fx.Node) -> Iterator[torch.fx.Node]:
+    """The tensors in whose memory a view lies; of a tuple of parts other parts are read."""
+    while _name(view) in _VIEWS and view.args and isinstance(view.args[0], torch.fx.Node):
+        view = view.args[0]
+        if _name(view) not in ("chunk", "split"):
+            yield view
 
 
 def _name(node: torch.fx.Node) -> str:
@@ -288,8 +281,7 @@ def _path(node: torch.fx.Node) -> str:
 
 
 def _outputs(builder: Builder, result: Any) -> list[Value]:
-    outputs = list(result.values()) if isinstance(result, dict) else result
-    outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+    outputs = returned.values(result)
     if not all(isinstance(value, Value) for value in outputs):
         raise builder.refuse("the network must return tensors that depend on its input", "return one tensor or a tuple")
     for value in outputs:

@@ -11,7 +11,7 @@ import numpy as np
 from exporters.errors import ExportError
 from exporters.graph import Graph, Operator, Quantization, Tensor
 from exporters.operators import KINDS
-from exporters.quantize.exact import OPERATORS, constraints_of, exact_scales
+from exporters.quantize.exact import COARSER, OPERATORS, constraints_of, exact_scales
 from exporters.quantize.groups import share_groups
 from exporters.quantize.scales import CURVES, SATURATED, asymmetric, rounds_clearly, to_int8, weight_and_bias
 from exporters.quantize.span import Range
@@ -20,7 +20,6 @@ _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 # LiteRT refuses a HARD_SWISH whose output is 128 times finer than its input (lite/kernels/activations.cc,
 # output_multiplier_exponent <= 0); half of that, because an exact scale may later make the input coarser.
 _HARD_SWISH_RATIO = 64
-_COARSER = 1.001
 _COARSEST = 8.0  # of what a sigmoid or a tanh reads; see `rounds_clearly`
 _WIDEST = 255.0  # a scale of 1
 
@@ -106,7 +105,7 @@ def _free_scales(
     for group in free:
         scale = exact.get(group, finest[group])
         while not acceptable(group, scale):
-            scale = float(np.float32(scale * _COARSER))
+            scale = float(np.float32(scale * COARSER))
             if scale > _COARSEST:
                 raise _too_wide(graph, groups, group, spans[group])
         free[group] = asymmetric(spans[group], scale)

@@ -29,7 +29,9 @@ OPERATORS: Final = ("MUL", "DIV", "RELU", "BATCH_MATMUL", "LEAKY_RELU")
 _MANTISSAS: Final = sorted(m / 2 ** math.floor(math.log2(m)) for m in (3**i * 5**j for i in range(5) for j in range(3)))
 _CANDIDATES: Final = 10  # the finest scales that are looked at for a tensor; the tenth is some 60% too coarse
 _MOST_TRIES: Final = 20_000
-_COARSER: Final = 1.001
+_MOST_CHECKS: Final = 1000  # of all integers, a millisecond each; 22 were the most that a network needed
+COARSER: Final = 1.001
+"""By how much a scale grows at a time until what it is for holds."""
 _STEPS: Final = 30  # of that, that are tried
 _DOUBT: Final = 2.0**-30  # of a multiplier, which is rounded to 31 bits
 _DOUBT_OF_QUOTIENTS: Final = 2.0**-22  # of integers, which are products with reciprocals in fixed point
@@ -93,10 +95,8 @@ def is_exact(op: str, first: float, second: float, output: float, slope: float =
 
 
 def rounds_alike(op: str, first: float, second: float, output: float, slope: float = 0.0) -> bool:
-    """Whether they agree on what it gives for all integers; of a BATCH_MATMUL nobody knows all sums."""
+    """Whether they agree on what an operator gives for all integers; not for BATCH_MATMUL, which rescales sums."""
     pairs = _multipliers(op, first, second, output, slope)
-    if op == "BATCH_MATMUL":
-        return all(single == double for single, double in pairs)
     return all(single == double or _is_clear(op, single, double) for single, double in pairs)
 
 
@@ -170,15 +170,17 @@ def _solve(
     constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float], acceptable: Acceptable
 ) -> dict[str, float] | None:
     """Scales that are exact, or else such that what is rounded is the same."""
-    found = None
-    if any(constraint.op != "LEAKY_RELU" for constraint in constraints):
-        found = _search(constraints, wanted, fixed, acceptable, _round_numbers, is_exact)
-    return found or _search(constraints, wanted, fixed, acceptable, _near_numbers, rounds_alike)
+    ops = {constraint.op for constraint in constraints}
+    if ops != {"LEAKY_RELU"}:
+        found = _search(constraints, wanted, fixed, acceptable, _round_numbers, is_exact, _MOST_TRIES)
+        if found is not None or "BATCH_MATMUL" in ops:  # nobody knows all of its sums
+            return found
+    return _search(constraints, wanted, fixed, acceptable, _near_numbers, rounds_alike, _MOST_CHECKS)
 
 
 def _search(
     constraints: Sequence[Constraint], wanted: Mapping[str, float], fixed: Mapping[str, float], acceptable: Acceptable,
-    candidates: Callable[[float], list[float]], agree: Callable[[str, float, float, float, float], bool],
+    candidates: Callable[[float], list[float]], agree: Callable[[str, float, float, float, float], bool], most: int,
 ) -> dict[str, float] | None:  # fmt: skip
     """Depth first over the operators, the finest scales first."""
     tries = 0
@@ -194,7 +196,7 @@ def _search(
         check = rounds_alike if constraint.op == "LEAKY_RELU" else agree
         for scales in _by_coarseness(choices):
             tries += 1
-            if tries > _MOST_TRIES:
+            if tries > most:
                 return None
             trial = dict(zip(free, scales, strict=True))
             values = {**known, **trial}
@@ -217,7 +219,7 @@ def _round_numbers(wanted: float) -> list[float]:
 
 def _near_numbers(wanted: float) -> list[float]:
     """`wanted` itself, in single precision, and scales that are a little coarser."""
-    return [wanted, *(float(np.float32(wanted * _COARSER**i)) for i in range(1, _STEPS))]
+    return [wanted, *(float(np.float32(wanted * COARSER**i)) for i in range(1, _STEPS))]
 
 
 def _by_coarseness(choices: Sequence[Sequence[float]]) -> Iterator[tuple[float, ...]]:

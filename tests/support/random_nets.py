@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from support.nets import randomise
 from torch import nn
 
+from exporters import returned
 from exporters.errors import ExportError
 from exporters.parity import compare
 from exporters.tflite import export
@@ -117,7 +118,7 @@ def _rounding(net: nn.Module, pixels: np.ndarray) -> float:
     x = torch.as_tensor(pixels[:4] / 128 - 1).permute(0, 3, 1, 2)
     with torch.no_grad():
         single, double = net(x), copy.deepcopy(net).double()(x.double())
-    pairs = zip(single, double, strict=True) if isinstance(single, tuple) else [(single, double)]
+    pairs = zip(returned.values(single), returned.values(double), strict=True)
     return max(float(max(ROUNDED * b.abs().max(), 10 * (a - b).abs().max()) / b.std()) for a, b in pairs)
 
 
